@@ -1,0 +1,234 @@
+"""What an assessment found, as plain values with a versioned JSON form.
+
+Everything that leaves the package (JSON, CSV, figures, MRML nodes, reports) is rendered from a
+:class:`VolumeAssessment`; nothing is computed again downstream.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Raised by a minor step when a field is added, by a major one when a field changes its meaning or goes.
+SCHEMA_VERSION = "1.0"
+
+#: Likert grades of LDCTIQAG2023, 0 to 4: word and diagnostic meaning (paraphrased from Lee et al., MedIA 99:103343).
+GRADES: tuple[tuple[str, str], ...] = (
+    ("Bad", "the structures looked for cannot be seen"),
+    ("Poor", "the image cannot be interpreted for diagnosis"),
+    ("Fair", "only a limited interpretation is possible"),
+    ("Good", "the image is suitable for diagnosis"),
+    ("Excellent", "the anatomy is shown plainly"),
+)
+MAX_SCORE = 4.0
+SCORE_STEP = 0.2
+FAIR_SCORE = 2.0
+
+
+def snap_score(score: float) -> float:
+    """The score on the radiologists' scale of steps of 0.2, within 0 ... 4."""
+    return round(min(max(round(score / SCORE_STEP), 0), round(MAX_SCORE / SCORE_STEP)) * SCORE_STEP, 1)
+
+
+def grade(score: float) -> tuple[str, str]:
+    """Word and diagnostic meaning of the Likert grade nearest to a score in 0 ... 4 (halves go up)."""
+    return GRADES[min(max(math.floor(score + 0.5), 0), len(GRADES) - 1)]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a slice got no score. ``code`` is one of "no-body", "out-of-distribution", "not-ct", "not-run"."""
+
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class SliceAssessment:
+    """One slice: a score with its distribution, or a refusal.
+
+    Attributes:
+        index: index along the volume's acquisition axis, counted from 0.
+        centre_ras: centre of the slice in RAS millimetres.
+        score: expected score, 0 (bad) to 4 (excellent); None when refused.
+        snapped: the same on the radiologists' scale of steps of 0.2.
+        grade: Likert word, one of :data:`GRADES`.
+        distribution: probability of each of the 21 scores 0.0, 0.2 ... 4.0; empty when refused.
+        sd: standard deviation of that distribution, in score points.
+        entropy: its entropy in bits, 0 to log2(21) = 4.39.
+        novelty: distance from the training data, 1 = the refusal threshold; None where it was not measured.
+        body_fraction: share of the slice's area that is patient, 0 to 1.
+        refusal: the reason where there is no score.
+    """
+
+    index: int
+    centre_ras: tuple[float, float, float]
+    body_fraction: float
+    score: float | None = None
+    snapped: float | None = None
+    grade: str | None = None
+    distribution: tuple[float, ...] = ()
+    sd: float | None = None
+    entropy: float | None = None
+    novelty: float | None = None
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True)
+class VolumeSummary:
+    """The volume in numbers, over its scored slices; scores are None when no slice was scored.
+
+    ``share_below_fair`` is the share of scored slices with an expected score under 2. ``worst`` lists slice indices,
+    lowest score first, at most ten. ``scored_range_mm`` is the distance between the first and the last scored slice
+    along the acquisition axis.
+    """
+
+    slices: int
+    scored: int
+    refused: int
+    mean: float | None = None
+    median: float | None = None
+    percentile_10: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    share_below_fair: float | None = None
+    grade: str | None = None
+    meaning: str | None = None
+    worst: tuple[int, ...] = ()
+    best: int | None = None
+    median_slice: int | None = None
+    scored_range_mm: float | None = None
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which weights said it. ``statement`` is shown wherever a score is shown (what the training labels were)."""
+
+    name: str
+    version: str
+    sha256: str
+    window: str
+    network: str
+    simulated_labels: bool
+    statement: str
+
+
+@dataclass(frozen=True)
+class AttentionMap:
+    """Where the network looked, for one temperature of one stage. Not where a defect is.
+
+    Attributes:
+        temperature: "scan" (2.0 at the start of training), "read" (1.0) or "focus" (0.5).
+        stage: 1 to 4, from fine to coarse.
+        values: ``(n, rows, columns)`` float32; attention received relative to an even spread over its window, so 1
+            is neutral; NaN for refused slices.
+        ijk_to_ras: ``(column, row, n, 1)`` to RAS millimetres; the grid covers the volume's own slices.
+    """
+
+    temperature: str
+    stage: int
+    values: NDArray[np.float32]
+    ijk_to_ras: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Grid of the assessed volume: ``shape_kji`` as in numpy, ``ijk_to_ras`` as nested tuples, acquisition axis."""
+
+    shape_kji: tuple[int, int, int]
+    ijk_to_ras: tuple[tuple[float, ...], ...]
+    acquisition_axis: int
+
+
+@dataclass(frozen=True)
+class VolumeAssessment:
+    """The whole result for one volume.
+
+    Attributes:
+        partial: True when the run was cancelled; slices it did not reach carry the refusal "not-run".
+        facts: the acquisition facts that are known, by name (see ``AcquisitionFacts``).
+        versions: of this package, torch, monai, numpy and python.
+        timings_s: seconds by stage ("read" where known, "prepare", "network", "total").
+        attention: maps, kept out of the JSON.
+    """
+
+    model: ModelIdentity
+    geometry: Geometry
+    slices: tuple[SliceAssessment, ...]
+    summary: VolumeSummary
+    device: str
+    versions: dict[str, str]
+    timings_s: dict[str, float]
+    facts: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    partial: bool = False
+    attention: tuple[AttentionMap, ...] = ()
+    schema_version: str = SCHEMA_VERSION
+
+    def scores(self) -> NDArray[np.float64]:
+        """Expected score per slice, NaN where there is none; shape ``(n,)``."""
+        return np.array([np.nan if s.score is None else s.score for s in self.slices], dtype=np.float64)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types only, ready for ``json.dumps(..., allow_nan=False)``; attention maps are left out."""
+        return asdict_without(self, "attention")
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> VolumeAssessment:
+        """Inverse of :meth:`to_dict`.
+
+        Raises:
+            ValueError: the document has another major schema version.
+        """
+        version = str(data.get("schema_version", ""))
+        if version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
+            raise ValueError(f"assessment schema {version or 'missing'} is not readable by schema {SCHEMA_VERSION}")
+        slices = tuple(
+            SliceAssessment(
+                **{
+                    **item,
+                    "centre_ras": tuple(item["centre_ras"]),
+                    "distribution": tuple(item["distribution"]),
+                    "refusal": Refusal(**item["refusal"]) if item["refusal"] else None,
+                }
+            )
+            for item in data["slices"]
+        )
+        geometry = data["geometry"]
+        return cls(
+            model=ModelIdentity(**data["model"]),
+            geometry=Geometry(
+                tuple(geometry["shape_kji"]),
+                tuple(tuple(row) for row in geometry["ijk_to_ras"]),
+                geometry["acquisition_axis"],
+            ),
+            slices=slices,
+            summary=VolumeSummary(**{**data["summary"], "worst": tuple(data["summary"]["worst"])}),
+            device=data["device"],
+            versions=dict(data["versions"]),
+            timings_s=dict(data["timings_s"]),
+            facts=dict(data["facts"]),
+            warnings=tuple(data["warnings"]),
+            partial=bool(data["partial"]),
+            schema_version=version,
+        )
+
+
+def asdict_without(value: Any, *names: str) -> dict[str, Any]:
+    """``dataclasses.asdict`` without the named top-level fields and without copying them."""
+    shallow = {k: v for k, v in vars(value).items() if k not in names}
+    return {k: _plain(v) for k, v in shallow.items()}
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "__dataclass_fields__"):
+        return {k: _plain(v) for k, v in asdict(value).items()}
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value

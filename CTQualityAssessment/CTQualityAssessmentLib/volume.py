@@ -1,0 +1,176 @@
+"""The one description of an image that the whole package works on: HU, geometry, acquisition facts.
+
+Axes. ``hu`` is indexed ``[k, j, i]`` like ``slicer.util.arrayFromVolume``; ``ijk_to_ras`` maps ``(i, j, k, 1)`` to
+millimetres in RAS (right, anterior, superior are positive). Nothing here assumes that axis 0 of the array is axial:
+``acquisition_axis`` says along which of i, j, k (0, 1, 2) the scanner stacked its slices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: In-plane directions in which a radiologist is shown a slice, in RAS, as (columns run towards, rows run towards).
+_DISPLAY_DIRECTIONS: dict[int, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
+    0: ((0.0, -1.0, 0.0), (0.0, 0.0, -1.0)),  # sagittal: columns to posterior, rows to inferior
+    1: ((-1.0, 0.0, 0.0), (0.0, 0.0, -1.0)),  # coronal: columns to patient left, rows to inferior
+    2: ((-1.0, 0.0, 0.0), (0.0, -1.0, 0.0)),  # axial: columns to patient left, rows to posterior
+}
+
+
+@dataclass(frozen=True)
+class AcquisitionFacts:
+    """What the scanner said about the acquisition. ``None`` means that it did not say: absent is never zero.
+
+    Units are in the names. ``iterative`` is the reconstruction's own wording (for example "ADMIRE 3" or "FBP").
+    """
+
+    modality: str | None = None
+    manufacturer: str | None = None
+    scanner_model: str | None = None
+    body_part: str | None = None
+    kvp: float | None = None
+    tube_current_ma: float | None = None
+    exposure_mas: float | None = None
+    ctdivol_mgy: float | None = None
+    kernel: str | None = None
+    reconstruction: str | None = None
+    slice_thickness_mm: float | None = None
+    reconstruction_diameter_mm: float | None = None
+    gantry_tilt_deg: float | None = None
+    contrast: bool | None = None
+
+    def known(self) -> dict[str, object]:
+        """The facts that are present, by name, in the order of the class."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+
+
+@dataclass(frozen=True)
+class CanonicalSlices:
+    """The slices of a volume as a radiologist looks at them.
+
+    Attributes:
+        hu: ``(n, rows, columns)`` view of the volume's HU; slice ``n`` is index ``n`` along the acquisition axis.
+        ijk_to_ras: maps ``(column, row, n, 1)`` to RAS millimetres.
+    """
+
+    hu: NDArray[np.generic]
+    ijk_to_ras: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A scalar volume in Hounsfield units on its scanner grid.
+
+    Attributes:
+        hu: ``[k, j, i]``, int16 or float32, finite, padding already replaced by air (-1024 HU or the lowest HU).
+        ijk_to_ras: 4 x 4, millimetres; its last row is (0, 0, 0, 1).
+        acquisition_axis: 0, 1 or 2 for i, j or k.
+        facts: what the headers say about the acquisition.
+        warnings: sentences a user should read before trusting a score; no identifying content.
+        units: "HU", or "challenge" where the voxels were the LDCTIQAG2023 [0, 1] scale and were mapped back to HU.
+    """
+
+    hu: NDArray[np.generic]
+    ijk_to_ras: NDArray[np.float64]
+    acquisition_axis: int = 2
+    facts: AcquisitionFacts = field(default_factory=AcquisitionFacts)
+    warnings: tuple[str, ...] = ()
+    units: str = "HU"
+
+    def __post_init__(self) -> None:
+        if self.hu.ndim != 3 or 0 in self.hu.shape:
+            raise ValueError(f"a volume has three non-empty axes, not shape {self.hu.shape}")
+        matrix = np.asarray(self.ijk_to_ras, dtype=np.float64)
+        if matrix.shape != (4, 4) or not np.allclose(matrix[3], (0, 0, 0, 1)):
+            raise ValueError("ijk_to_ras must be a 4 x 4 affine matrix")
+        if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:3, :3])) < 1e-9:
+            raise ValueError("ijk_to_ras must be finite and invertible")
+        if self.acquisition_axis not in (0, 1, 2):
+            raise ValueError("acquisition_axis is 0, 1 or 2")
+        object.__setattr__(self, "ijk_to_ras", matrix)
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Distance in millimetres between neighbours along i, j and k."""
+        i, j, k = np.linalg.norm(self.ijk_to_ras[:3, :3], axis=0)
+        return float(i), float(j), float(k)
+
+    @property
+    def slice_count(self) -> int:
+        """Number of slices along the acquisition axis."""
+        return int(self.hu.shape[2 - self.acquisition_axis])
+
+    def slice_centre_ras(self, index: int) -> tuple[float, float, float]:
+        """RAS position in millimetres of the centre of slice ``index`` along the acquisition axis."""
+        ijk = [(n - 1) / 2 for n in reversed(self.hu.shape)]
+        ijk[self.acquisition_axis] = float(index)
+        r, a, s = (self.ijk_to_ras @ np.array([*ijk, 1.0]))[:3]
+        return float(r), float(a), float(s)
+
+    def canonical_slices(self) -> CanonicalSlices:
+        """The slices along the acquisition axis, turned and mirrored in plane to the radiological view. No copy.
+
+        The same anatomy gives the same pixels however the file stored it, so a score does not depend on the storage
+        order. Slice indices keep the order of the volume's own grid.
+        """
+        in_plane = [axis for axis in (0, 1, 2) if axis != self.acquisition_axis]
+        directions = self.ijk_to_ras[:3, :3] / np.linalg.norm(self.ijk_to_ras[:3, :3], axis=0)
+        normal = np.cross(directions[:, in_plane[0]], directions[:, in_plane[1]])
+        columns_to, rows_to = (np.array(v) for v in _DISPLAY_DIRECTIONS[int(np.argmax(np.abs(normal)))])
+        first, second = in_plane
+        swapped = abs(directions[:, first] @ columns_to) < abs(directions[:, second] @ columns_to)
+        column_axis, row_axis = (second, first) if swapped else (first, second)
+
+        array = self.hu.transpose(2 - self.acquisition_axis, 2 - row_axis, 2 - column_axis)
+        matrix = np.eye(4)
+        matrix[:, 0] = self.ijk_to_ras[:, column_axis]
+        matrix[:, 1] = self.ijk_to_ras[:, row_axis]
+        matrix[:, 2] = self.ijk_to_ras[:, self.acquisition_axis]
+        matrix[:, 3] = self.ijk_to_ras[:, 3]
+        if directions[:, row_axis] @ rows_to < 0:
+            array = array[:, ::-1]
+            matrix[:, 3] += matrix[:, 1] * (array.shape[1] - 1)
+            matrix[:, 1] *= -1
+        if directions[:, column_axis] @ columns_to < 0:
+            array = array[:, :, ::-1]
+            matrix[:, 3] += matrix[:, 0] * (array.shape[2] - 1)
+            matrix[:, 0] *= -1
+        return CanonicalSlices(array, matrix)
+
+
+def acquisition_axis_from_affine(ijk_to_ras: NDArray[np.float64], shape_kji: tuple[int, ...]) -> int:
+    """Guess along which of i, j, k the slices were stacked, for formats that do not say it.
+
+    The axis whose spacing or matrix differs while the other two agree in both; where that does not single one out
+    (isotropic or irregular grids), the axis closest to superior-inferior, the direction in which a CT table moves.
+    """
+    spacing = np.linalg.norm(np.asarray(ijk_to_ras)[:3, :3], axis=0)
+    size = tuple(reversed(shape_kji))
+
+    def alike(a: int, b: int) -> bool:
+        return size[a] == size[b] and abs(spacing[a] - spacing[b]) <= 1e-3 * spacing[a]
+
+    odd = [axis for axis in (0, 1, 2) if alike(*(b for b in (0, 1, 2) if b != axis))]
+    if len(odd) == 1:
+        return odd[0]
+    return int(np.argmax(np.abs(np.asarray(ijk_to_ras)[2, :3]) / spacing))
+
+
+def grid_affine(ijk_to_ras: NDArray[np.float64], factor_columns: float, factor_rows: float) -> NDArray[np.float64]:
+    """Affine of a coarser in-plane grid that covers the same area as a slice grid.
+
+    Args:
+        ijk_to_ras: affine of the fine grid, ``(column, row, n)`` to RAS.
+        factor_columns: fine pixels per coarse pixel along columns (512 / 32 = 16); ``factor_rows`` likewise.
+
+    Returns:
+        4 x 4 affine whose voxel centres lie in the middle of the fine pixels that they stand for.
+    """
+    matrix = np.array(ijk_to_ras, dtype=np.float64)
+    matrix[:3, 3] += matrix[:3, 0] * (factor_columns - 1) / 2 + matrix[:3, 1] * (factor_rows - 1) / 2
+    matrix[:3, 0] *= factor_columns
+    matrix[:3, 1] *= factor_rows
+    return matrix
