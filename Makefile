@@ -1,0 +1,46 @@
+# make setup | run | test | bench | lint        PYTHON=python3.12 chooses the interpreter (3.11 to 3.13)
+PYTHON ?= python3
+VENV   ?= .venv
+CT     ?= Resources/SampleData/CTQA-phantom
+OUT    ?= out
+VIEWER ?= 1
+
+BIN  := $(VENV)/bin
+PIP  := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PINS := pyproject.toml constraints.txt
+
+.PHONY: setup run test bench lint
+.DELETE_ON_ERROR:
+
+setup: $(VENV)/.run-ready
+
+# torch goes first and by its exact version, so that pip takes the build at hand (CPU where there is one) as it is.
+$(VENV)/.run-ready: $(PINS)
+	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13) else "Error: Python 3.11 to 3.13 is needed. Try make PYTHON=python3.12.")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) torch==2.13.0
+	$(PIP) -e '.[all]'
+	touch $@
+
+$(VENV)/.test-ready: $(VENV)/.run-ready
+	$(PIP) -e '.[test]'
+	touch $@
+
+run: $(VENV)/.run-ready
+	$(BIN)/ctqa assess "$(CT)" --out "$(OUT)"
+	@if [ "$(VIEWER)" = 0 ]; then :; \
+	elif $(BIN)/python -c 'import importlib.util as u, sys; sys.exit(u.find_spec("CTQualityAssessmentLib.viewer") is None)'; \
+	then $(BIN)/python -m CTQualityAssessmentLib.viewer "$(OUT)"; \
+	else echo "Open $(OUT)/index.html in a browser, or $(OUT)/scene.mrb in 3D Slicer."; fi
+
+lint: $(VENV)/.test-ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
+
+# One thread a worker: two workers with a thread pool each fight for the same cores.
+test: lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q
+
+bench: $(VENV)/.run-ready
+	$(BIN)/python -m Testing.benchmarks.spine "$(CT)"

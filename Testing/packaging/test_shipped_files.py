@@ -1,0 +1,52 @@
+"""What Slicer builds and lists is what the tree holds."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from Testing.packaging import shipped_files
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_every_file_of_the_module_is_listed_in_cmake():
+    """A file that is not listed is silently missing from the installed extension; a listed one that is gone stops the
+    build. Run `python -m Testing.packaging.shipped_files` to bring the lists up to date."""
+    assert shipped_files.in_cmake() == shipped_files.in_tree()
+
+
+def test_extension_values_can_be_read_by_the_extensions_index():
+    """The index takes these values with a regular expression and refuses an entry that lacks one or wraps a line."""
+    text = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    values = dict(re.findall(r'^set\(EXTENSION_(\w+) "([^"\n]+)"\)$', text, re.MULTILINE))
+    assert {"HOMEPAGE", "CATEGORY", "CONTRIBUTORS", "DESCRIPTION", "ICONURL", "SCREENSHOTURLS", "DEPENDS"} <= set(
+        values
+    )
+    assert text.count("set(EXTENSION_") == len(values)
+    assert re.search(r"^project\((\w+)\)", text, re.MULTILINE)[1] == "CTQualityAssessment"
+
+
+def test_index_entry_agrees_with_cmake():
+    """A catalogue entry with another category or without PyTorch would install an extension that cannot run."""
+    entry = json.loads((ROOT / "CTQualityAssessment.json").read_text(encoding="utf-8"))
+    text = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    assert entry["$schema"].endswith("schema-v1.0.2.json#")
+    assert f'set(EXTENSION_CATEGORY "{entry["category"]}")' in text
+    assert f'set(EXTENSION_DEPENDS "{" ".join(entry["build_dependencies"])}")' in text
+    assert f'set(EXTENSION_HOMEPAGE "{entry["scm_url"]}")' in text
+    assert entry["dicom_support_rule"] == "Modality == 'CT'"
+
+
+def test_repository_can_be_cloned_by_the_index():
+    """The index refuses repositories over 100 MB, and files with Windows line ends break its shell checks."""
+    skipped = {".git", ".venv", "out", "runs", "build"}
+    files = [
+        path
+        for path in ROOT.rglob("*")
+        if path.is_file() and not skipped & set(path.relative_to(ROOT).parts) and "__pycache__" not in path.parts
+    ]
+    assert sum(path.stat().st_size for path in files) < 100e6
+    text = {".py", ".md", ".txt", ".json", ".toml", ".yml", ".yaml", ".cff"}
+    assert not [path.name for path in files if path.suffix in text and b"\r\n" in path.read_bytes()]
