@@ -1,0 +1,1 @@
+"""Losses for ordered quality grades."""

@@ -1,0 +1,56 @@
+"""From the logits of ordered grades to a score and to how sure it is.
+
+The fine grades are evenly spread over [0, 4], the range of the LDCTIQAC2023 ratings; 21 grades are steps of 0.2.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+#: The best score.
+TOP_SCORE = 4.0
+
+
+class ScoreDistribution(NamedTuple):
+    """A slice's distribution over the fine grades and its summary, all float32.
+
+    Attributes:
+        probabilities: ``(B, K)``, sum 1.
+        expected: ``(B,)`` in [0, 4], the mean.
+        snapped: ``(B,)`` in [0, 4], the most probable grade.
+        sd: ``(B,)`` in [0, 2], the standard deviation, in units of the score.
+        entropy: ``(B,)`` in [0, 1], 1 for an even spread over all grades.
+    """
+
+    probabilities: Tensor
+    expected: Tensor
+    snapped: Tensor
+    sd: Tensor
+    entropy: Tensor
+
+
+def grade_values(levels: int, device: torch.device | None = None) -> Tensor:
+    """The score of each of ``levels`` grades, ``(levels,)`` float32 from 0 to 4."""
+    return torch.linspace(0.0, TOP_SCORE, levels, device=device)
+
+
+def expected_score(fine_logits: Tensor) -> Tensor:
+    """The mean score of each slice, ``(B,)`` float32 in [0, 4], from logits ``(B, K)``."""
+    probabilities = fine_logits.float().softmax(dim=-1)
+    return (probabilities @ grade_values(fine_logits.shape[-1], fine_logits.device)).clamp(0.0, TOP_SCORE)
+
+
+def score_distribution(fine_logits: Tensor) -> ScoreDistribution:
+    """The distribution of each slice's score and its summary, from logits ``(B, K)``, K at least 2."""
+    levels = fine_logits.shape[-1]
+    values = grade_values(levels, fine_logits.device)
+    probabilities = fine_logits.float().softmax(dim=-1)
+    expected = expected_score(fine_logits)
+    variance = (probabilities * (values - expected.unsqueeze(-1)).square()).sum(dim=-1)
+    entropy = torch.special.entr(probabilities).sum(dim=-1) / torch.tensor(float(levels)).log()
+    return ScoreDistribution(
+        probabilities, expected, values[probabilities.argmax(dim=-1)], variance.sqrt(), entropy.clamp(0.0, 1.0)
+    )
