@@ -1,8 +1,8 @@
 """Colour maps of our own: perceptually uniform, ordered by lightness, readable with any colour vision.
 
-A map is a Bézier curve in OKLab (B. Ottosson, "A perceptual color space for image processing", 2020), walked at constant
-speed. Equal steps of a score are therefore equal steps of colour, and because lightness only rises the order survives
-colour-vision deficiency and a black-and-white print.
+A map is a Bézier curve in OKLab (B. Ottosson, "A perceptual color space for image processing", 2020) walked at
+constant speed. Equal steps of a score are therefore equal steps of colour, and because lightness only rises the order
+survives colour-vision deficiency and a black-and-white print.
 """
 
 from __future__ import annotations

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from skimage.color import deltaE_ciede2000, rgb2lab
-
 from CTQualityAssessmentLib.colours import ATTENTION, QUALITY, ColourMap
+from skimage.color import deltaE_ciede2000, rgb2lab
 
 MAPS = pytest.mark.parametrize("colour_map", [QUALITY, ATTENTION], ids=lambda m: m.name)
 
