@@ -38,7 +38,6 @@ class ClinReadNetConfig:
         mlp_ratio: hidden width of the blocks' perceptrons.
         temperatures: initial attention temperatures; ``(1.0,)`` with ``learn_temperatures=False`` is plain Swin.
         learn_temperatures: whether they are trained.
-        temperature_mixing: ``"static"`` or ``"input"``, see :class:`TemperatureWindowAttention`.
         temperature_main_weight: initial weight of the temperature nearest 1.
         sobel_filters: Sobel filters of the edge branch, a multiple of 4; 0 leaves the branch out.
         edge_width: channels of the edge branch at half resolution; at quarter resolution it has ``embed_dim``.
@@ -58,7 +57,6 @@ class ClinReadNetConfig:
     mlp_ratio: float = 4.0
     temperatures: tuple[float, ...] = (2.0, 1.0, 0.5)
     learn_temperatures: bool = True
-    temperature_mixing: str = "static"
     temperature_main_weight: float = 0.9
     sobel_filters: int = 16
     edge_width: int = 24
@@ -129,13 +127,24 @@ class ClinReadNetOutput(NamedTuple):
     sobel_energy: Tensor | None
 
 
+class PatchMerging(PatchMergingV2):
+    """MONAI's patch merging in two dimensions by one permutation; strided slices are costly on the way back."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, h, w, C)`` to ``(B, ceil(h / 2), ceil(w / 2), 2 C)``; an odd side is padded with zeros."""
+        x = F.pad(x, (0, 0, 0, x.shape[2] % 2, 0, x.shape[1] % 2))
+        b, h, w, c = x.shape
+        x = x.view(b, h // 2, 2, w // 2, 2, c).permute(0, 1, 3, 4, 2, 5).reshape(b, h // 2, w // 2, 4 * c)
+        return self.reduction(self.norm(x))
+
+
 class SwinStage(nn.Module):
     """Blocks at one resolution, after a patch merging unless it is the first stage."""
 
     def __init__(self, config: ClinReadNetConfig, index: int, drop_paths: Sequence[float]) -> None:
         super().__init__()
         dim = config.embed_dim * 2**index
-        self.downsample = PatchMergingV2(dim // 2, spatial_dims=2) if index else None
+        self.downsample = PatchMerging(dim // 2, spatial_dims=2) if index else None
         self.blocks = nn.ModuleList(
             TemperatureSwinBlock(
                 dim,
@@ -145,7 +154,6 @@ class SwinStage(nn.Module):
                     config.window,
                     temperatures=config.temperatures,
                     learn_temperatures=config.learn_temperatures,
-                    mixing=config.temperature_mixing,
                     main_weight=config.temperature_main_weight,
                 ),
                 config.window,
@@ -256,13 +264,11 @@ class ClinReadNet(nn.Module):
 
 
 def _initialise(module: nn.Module) -> None:
-    """Swin's initialisation of linear layers; an input-dependent mixture starts as the static one."""
+    """Swin's initialisation of linear layers."""
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-    elif isinstance(module, TemperatureWindowAttention) and module.gate is not None:
-        nn.init.zeros_(module.gate.weight)
 
 
 def clinreadnet(size: str = "small", **overrides: Any) -> ClinReadNet:

@@ -25,6 +25,8 @@ from monai.networks.layers import DropPath
 from monai.networks.nets.swin_unetr import WindowAttention, compute_mask, window_partition, window_reverse
 from torch import Tensor, nn
 
+from CTQualityAssessmentLib.networks.mixed_softmax import MixedAttention
+
 #: What a forbidden pair of tokens gets before the softmax. Finite, so that no row is all -inf; so low that the softmax
 #: gives exactly 0, where Swin's -100 gives denormal numbers, which slow a CPU's training down several times.
 MASKED = -1e4
@@ -42,24 +44,11 @@ def window_shift(grid: tuple[int, int], window: int, shift: int) -> tuple[int, i
 
 
 @functools.lru_cache(maxsize=32)
-def real_tokens(grid: tuple[int, int], window: int, shift: tuple[int, int], device: torch.device) -> Tensor | None:
-    """Which tokens of each window are image: bool ``(windows, window ** 2)``; None where all are."""
-    rows, columns = (padded_size(n, window) for n in grid)
-    if (rows, columns) == grid:
-        return None
-    with torch.inference_mode(False):
-        real = torch.zeros(1, rows, columns, 1, device=device)
-        real[:, : grid[0], : grid[1]] = 1
-        real = torch.roll(real, (-shift[0], -shift[1]), dims=(1, 2))
-        return window_partition(real, (window, window)).squeeze(-1) > 0
-
-
-@functools.lru_cache(maxsize=32)
 def attention_mask(grid: tuple[int, int], window: int, shift: tuple[int, int], device: torch.device) -> Tensor | None:
     """What is added to the attention between the tokens of each window.
 
-    Tokens that the cyclic shift brought together from opposite sides do not see each other, and nobody sees padding.
-    Kept per grid: it depends on nothing else. Made outside inference mode, or training could not use it afterwards.
+    Tokens that the cyclic shift brought together from opposite sides do not see each other, and padding and image do
+    not either. Kept per grid: it depends on nothing else. Made outside inference mode, or training could not use it.
 
     Args:
         grid: rows and columns of tokens before padding.
@@ -68,20 +57,22 @@ def attention_mask(grid: tuple[int, int], window: int, shift: tuple[int, int], d
         device: where the mask is needed.
 
     Returns:
-        float32 ``(windows, window ** 2, window ** 2)`` of 0 and :data:`MASKED`, query before key; None where all is allowed.
+        float32 ``(windows, window ** 2, window ** 2)`` of 0 and :data:`MASKED`; None where all is allowed.
     """
-    real = real_tokens(grid, window, shift, device)
-    if real is None and shift == (0, 0):
-        return None
+    rows, columns = (padded_size(n, window) for n in grid)
+    sides = (window, window)
     with torch.inference_mode(False):
-        dims = [padded_size(n, window) for n in grid]
-        if shift == (0, 0):
-            windows = dims[0] * dims[1] // window**2
-            mask = torch.zeros(windows, window**2, window**2, device=device)
-        else:
-            mask = compute_mask(dims, (window, window), shift, device)
+        mask: Tensor | None = None
+        if shift != (0, 0):
+            mask = compute_mask((rows, columns), sides, shift, device)
             mask = mask.masked_fill(mask < 0, MASKED)
-        return mask if real is None else mask.masked_fill(~real[:, None, :], MASKED)
+        if (rows, columns) != grid:
+            real = torch.zeros(1, rows, columns, 1, device=device)
+            real[:, : grid[0], : grid[1]] = 1
+            real = window_partition(torch.roll(real, (-shift[0], -shift[1]), dims=(1, 2)), sides).squeeze(-1)
+            mask = torch.zeros(len(real), window**2, window**2, device=device) if mask is None else mask
+            mask = mask.masked_fill(real[:, :, None] != real[:, None, :], MASKED)
+        return mask
 
 
 class TemperatureWindowAttention(WindowAttention):
@@ -93,13 +84,11 @@ class TemperatureWindowAttention(WindowAttention):
         window: tokens along a window's side.
         temperatures: where the temperatures start; larger looks wider.
         learn_temperatures: False keeps them where they start.
-        mixing: ``"static"``, one weight per head and temperature, or ``"input"``, where every query token adds its own
-            linear term (initially zero) to them.
         main_weight: the initial weight of the temperature nearest 1; the others share the rest.
         qkv_bias: bias of the query, key and value projection.
 
     Raises:
-        ValueError: no temperature, one outside [0.1, 10], or an unknown ``mixing``.
+        ValueError: no temperature, or one outside [0.1, 10].
     """
 
     relative_position_index: Tensor
@@ -111,93 +100,56 @@ class TemperatureWindowAttention(WindowAttention):
         window: int,
         temperatures: Sequence[float] = (2.0, 1.0, 0.5),
         learn_temperatures: bool = True,
-        mixing: str = "static",
         main_weight: float = 0.9,
         qkv_bias: bool = True,
     ) -> None:
         super().__init__(dim, num_heads, (window, window), qkv_bias=qkv_bias)
         low, high = TEMPERATURE_RANGE
         if not temperatures or not all(low <= t <= high for t in temperatures):
-            raise ValueError(f"Temperatures must lie in [{low}, {high}], and there must be one, not {temperatures}.")
-        if mixing not in ("static", "input"):
-            raise ValueError(f"The temperature mixing must be 'static' or 'input', not {mixing!r}.")
-        self.head_dim = dim // num_heads
+            raise ValueError(f"There must be temperatures, all in [{low}, {high}], not {tuple(temperatures)}.")
+        count = len(temperatures)
         log_tau = torch.tensor(temperatures).log()[:, None].repeat(1, num_heads)
         if learn_temperatures:
             self.log_tau = nn.Parameter(log_tau)
         else:
             self.register_buffer("log_tau", log_tau)
-        count = len(temperatures)
         self.alpha: nn.Parameter | None = None
-        self.gate: nn.Linear | None = None
         if count > 1:
-            main = min(range(count), key=lambda m: abs(math.log(temperatures[m])))
             weights = torch.full((count, num_heads), (1 - main_weight) / (count - 1))
-            weights[main] = main_weight
+            weights[min(range(count), key=lambda m: abs(math.log(temperatures[m])))] = main_weight
             self.alpha = nn.Parameter(weights.log())
-            if mixing == "input":
-                self.gate = nn.Linear(dim, count * num_heads, bias=False)
 
     def temperatures(self) -> Tensor:
         """The temperatures now: ``(temperatures, heads)``, within [0.1, 10]."""
         low, high = TEMPERATURE_RANGE
         return self.log_tau.clamp(math.log(low), math.log(high)).exp()
 
-    def mixture(self, x: Tensor) -> Tensor | None:
-        """The weights of the temperatures: ``(M, 1 or windows, heads, 1 or n, 1)``; None for one temperature."""
-        if self.alpha is None:
-            return None
-        alpha = self.alpha[:, None, :, None, None]
-        if self.gate is not None:
-            own = self.gate(x).float().unflatten(-1, (-1, self.num_heads))
-            alpha = alpha + own.permute(2, 0, 3, 1).unsqueeze(-1)
-        return alpha.softmax(dim=0)
+    def mixture(self) -> Tensor:
+        """The weights of the temperatures: ``(temperatures, heads)``, each head's sum is 1."""
+        return torch.ones_like(self.log_tau) if self.alpha is None else self.alpha.softmax(dim=0)
 
     def forward(  # type: ignore[override]
-        self, x: Tensor, mask: Tensor | None, real: Tensor | None = None, want_attention: bool = False
+        self, x: Tensor, windows: int, mask: Tensor | None, want_attention: bool = False
     ) -> tuple[Tensor, Tensor | None]:
         """Attend within each window.
 
         Args:
             x: ``(B * windows, n, C)``, the windows of one image after each other.
+            windows: windows of one image.
             mask: :func:`attention_mask`, ``(windows, n, n)``.
-            real: :func:`real_tokens`, ``(windows, n)``; used for the maps only.
             want_attention: also return the attention that tokens receive.
 
         Returns:
-            ``(B * windows, n, C)``, and on request ``(M, B * windows, n)``: for each temperature the attention a token
-            receives from all image tokens of its window, mean over heads; 1 is what an even spread would give.
+            ``(B * windows, n, C)``, and on request ``(M, B * windows, n)`` float32: for each temperature the attention
+            a token receives from the tokens of its window, mean over heads; 1 is what an even spread would give.
         """
         b, n, _ = x.shape
-        qkv = self.qkv(x).view(b, n, 3, self.num_heads, self.head_dim).permute(2, 0, 3, 1, 4)
-        q, k, v = qkv.unbind(0)
+        qkv = self.qkv(x).view(-1, windows, n, 3, self.num_heads, self.dim // self.num_heads)
         bias = self.relative_position_bias_table[self.relative_position_index.view(-1)].view(n, n, -1).permute(2, 0, 1)
-        scores = (q * self.scale) @ k.transpose(-2, -1) + bias
-        inverse = self.temperatures().reciprocal()
-        weights = self.mixture(x)
-        mixed: Tensor | None = None
-        received = []
-        for m in range(inverse.shape[0]):
-            scaled = scores * inverse[m].view(-1, 1, 1)
-            if mask is not None:
-                scaled = (scaled.view(-1, mask.shape[0], self.num_heads, n, n) + mask.unsqueeze(1)).view(scores.shape)
-            p = scaled.softmax(dim=-1)
-            if want_attention:
-                received.append(self._received(p, real))
-            if weights is not None:
-                p = weights[m] * p
-            mixed = p if mixed is None else mixed + p
-        out = (mixed.to(v.dtype) @ v).transpose(1, 2).reshape(b, n, self.dim)
-        return self.proj(out), torch.stack(received) if want_attention else None
-
-    @staticmethod
-    def _received(p: Tensor, real: Tensor | None) -> Tensor:
-        """Column sums over image queries, mean over heads: ``(B * windows, n)`` float32."""
-        p = p.detach().float().mean(dim=1)
-        if real is None:
-            return p.sum(dim=1)
-        windows, n = real.shape
-        return (p.view(-1, windows, n, n) * real.view(1, windows, n, 1)).sum(dim=2).view(-1, n)
+        inverse, weights = self.temperatures().reciprocal(), self.mixture()
+        with torch.autocast(x.device.type, enabled=False):
+            out, received = MixedAttention.apply(qkv, bias, inverse, weights, mask, self.scale, want_attention)
+        return self.proj(out.view(b, n, self.dim)), None if received is None else received.flatten(1, 2)
 
 
 class TemperatureSwinBlock(nn.Module):
@@ -242,12 +194,12 @@ class TemperatureSwinBlock(nn.Module):
         shift = window_shift((h, w), self.window, self.shift)
         rows, columns = padded_size(h, self.window), padded_size(w, self.window)
         mask = attention_mask((h, w), self.window, shift, x.device)
-        real = real_tokens((h, w), self.window, shift, x.device) if want_attention else None
         if (rows, columns) != (h, w):
             x = F.pad(x, (0, 0, 0, columns - w, 0, rows - h))
         if shift != (0, 0):
             x = torch.roll(x, (-shift[0], -shift[1]), dims=(1, 2))
-        x, received = self.attn(window_partition(x, window), mask, real, want_attention)
+        windows = rows * columns // self.window**2
+        x, received = self.attn(window_partition(x, window), windows, mask, want_attention)
 
         def back(windows: Tensor, images: int) -> Tensor:
             grid = window_reverse(windows, window, (images, rows, columns))
