@@ -1,1 +1,7 @@
-"""reading"""
+"""From files to a :class:`~CTQualityAssessmentLib.volume.Volume`; every defect has its own error or warning."""
+
+from CTQualityAssessmentLib.reading.errors import ReadingError
+from CTQualityAssessmentLib.reading.reader import list_series, read_volume
+from CTQualityAssessmentLib.reading.series import SeriesInfo
+
+__all__ = ["ReadingError", "SeriesInfo", "list_series", "read_volume"]

@@ -1,0 +1,59 @@
+"""Acquisition facts from the headers of a stack."""
+
+from __future__ import annotations
+
+import statistics
+
+from CTQualityAssessmentLib.reading.frames import Frame
+from CTQualityAssessmentLib.reading.stacks import Stack
+from CTQualityAssessmentLib.volume import AcquisitionFacts
+
+_NO_CONTRAST = {"NONE", "NO", "N", "WITHOUT", "NO CONTRAST", "NATIVE"}
+
+
+def stack_facts(stack: Stack) -> AcquisitionFacts:
+    """What the headers say. Tube current, mAs and CTDIvol are medians over the slices, the rest is the first slice's.
+
+    Empty values and zeros where a scanner cannot mean zero are absent. Siemens writes the strength of its iterative
+    reconstruction as a second kernel value, GE and Philips in private elements.
+    """
+    first = stack.frames[0]
+    return AcquisitionFacts(
+        modality="CT",
+        manufacturer=first.text("Manufacturer"),
+        scanner_model=first.text("ManufacturerModelName"),
+        body_part=first.text("BodyPartExamined"),
+        kvp=first.positive("KVP"),
+        tube_current_ma=_median(stack, "XRayTubeCurrent"),
+        exposure_mas=_median(stack, "Exposure"),
+        ctdivol_mgy=_median(stack, "CTDIvol"),
+        kernel=first.text("ConvolutionKernel"),
+        reconstruction=_reconstruction(first),
+        slice_thickness_mm=first.positive("SliceThickness"),
+        reconstruction_diameter_mm=first.positive("ReconstructionDiameter"),
+        gantry_tilt_deg=first.number("GantryDetectorTilt"),
+        contrast=_contrast(first),
+    )
+
+
+def _median(stack: Stack, keyword: str) -> float | None:
+    values = [value for frame in stack.frames if (value := frame.positive(keyword)) is not None]
+    return statistics.median(values) if values else None
+
+
+def _reconstruction(frame: Frame) -> str | None:
+    for keyword in ("VendorReconstruction", "IterativeReconstructionMethod", "ReconstructionAlgorithm"):
+        if value := frame.text(keyword):
+            return value
+    level = frame.positive("VendorReconstructionLevel")
+    if level is not None:
+        return f"iDose {level:g}"
+    kernel = frame.texts("ConvolutionKernel")
+    if len(kernel) == 2 and kernel[1].isdigit() and "SIEMENS" in (frame.text("Manufacturer") or "").upper():
+        return f"iterative, strength {kernel[1]}"
+    return None
+
+
+def _contrast(frame: Frame) -> bool | None:
+    agent = frame.text("ContrastBolusAgent")
+    return None if agent is None else agent.upper() not in _NO_CONTRAST

@@ -1,0 +1,188 @@
+"""Stored values of a stack to HU: decoding, rescale, padding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from CTQualityAssessmentLib.calls import Cancelled, Progress
+from CTQualityAssessmentLib.reading.errors import (
+    DamagedPixelDataError,
+    MissingRescaleError,
+    NotHounsfieldError,
+    NotReadableError,
+    ReadingCancelledError,
+    UnsupportedCompressionError,
+)
+from CTQualityAssessmentLib.reading.frames import Frame
+from CTQualityAssessmentLib.reading.hounsfield import AIR, check_size, judge, refuse_or_warn, sample, store
+from CTQualityAssessmentLib.reading.stacks import Stack
+
+#: Decoding waits for disks as much as it computes; more threads than this only cost memory.
+_THREADS = 4
+_BATCH = 16
+#: A padding value above this would be taken for tissue.
+_TISSUE_FROM = -900
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+#: Rescale types (PS3.3 C.11.1.1.2) of maps that are made from CT but are not in HU.
+_OTHER_UNITS = {"OD", "MGML", "Z_EFF", "ED", "EDW", "PCT"}
+_LOSSY = (
+    "1.2.840.10008.1.2.4.50",
+    "1.2.840.10008.1.2.4.51",
+    "1.2.840.10008.1.2.4.81",
+)
+
+
+def read_hu(stack: Stack, progress: Progress, cancelled: Cancelled) -> tuple[NDArray[np.generic], tuple[str, ...]]:
+    """Decode a stack into one array.
+
+    HU are stored value times slope plus intercept of each slice, whatever the photometric interpretation says: by the
+    standard MONOCHROME1 is about display only. Where slope and intercept are absent, stored values are taken for HU
+    if they have air near -1000 and all else that HU have; otherwise the series is refused.
+
+    Returns:
+        ``[k, j, i]``: int16, or float32 where a slope or intercept is fractional; missing slots hold air. Warnings.
+
+    Raises:
+        UnsupportedCompressionError, DamagedPixelDataError, MissingRescaleError, NotHounsfieldError, TooLargeError, ReadingCancelledError.
+    """
+    first = stack.frames[0]
+    slices = stack.slots[-1] + 1
+    check_size(first.rows, first.columns, slices)
+    if any(set(frame.texts("RescaleType")) & _OTHER_UNITS for frame in stack.frames):
+        raise NotHounsfieldError("the headers give another unit")
+    for syntax in {frame.transfer_syntax for frame in stack.frames}:
+        _check_codec(syntax)
+
+    rescales = [_rescale(frame) for frame in stack.frames]
+    whole = all(slope.is_integer() and intercept.is_integer() for slope, intercept in filter(None, rescales))
+    hu = np.empty((slices, first.rows, first.columns), dtype=np.int16 if whole else np.float32)
+    for slot in set(range(slices)) - set(stack.slots):
+        hu[slot] = AIR
+
+    def decode(n: int) -> tuple[NDArray[np.float32], bool]:
+        return _frame_to_hu(stack.frames[n], rescales[n] or (1.0, 0.0), hu[stack.slots[n]])
+
+    samples, doubtful = [], 0
+    for piece, padding_ignored in _in_threads(decode, len(stack.frames), progress, cancelled):
+        samples.append(piece)
+        doubtful += padding_ignored
+
+    values = np.concatenate(samples)
+    warnings = []
+    if not all(rescales):
+        judgement = judge(values)
+        if judgement.reason or not judgement.has_air:
+            raise MissingRescaleError
+        warnings.append(
+            "The headers lack the rescale to HU; the stored values were taken for HU, as they look like it."
+        )
+    warnings += refuse_or_warn(values)
+    if doubtful:
+        warnings.append(f"In {doubtful} slice(s) the declared padding value is one that tissue has; it was kept.")
+    if any(frame.text("LossyImageCompression") == "01" or frame.transfer_syntax in _LOSSY for frame in stack.frames):
+        warnings.append("The images were compressed with loss, which changes noise and sharpness.")
+    if any("HU_MOD" in frame.texts("RescaleType") for frame in stack.frames):
+        warnings.append("The headers call the values modified HU.")
+    return hu, tuple(warnings)
+
+
+def _check_codec(transfer_syntax: str) -> None:
+    from pydicom.pixels import get_decoder
+    from pydicom.uid import UID, ImplicitVRLittleEndian
+
+    try:
+        decoder = get_decoder(UID(transfer_syntax) if transfer_syntax else ImplicitVRLittleEndian)
+    except NotImplementedError:
+        raise UnsupportedCompressionError from None
+    if not decoder.is_available:
+        raise UnsupportedCompressionError
+
+
+def _rescale(frame: Frame) -> tuple[float, float] | None:
+    slope, intercept = frame.number("RescaleSlope"), frame.number("RescaleIntercept")
+    return None if not slope or intercept is None else (slope, intercept)
+
+
+def _in_threads(
+    work: Callable[[int], Any], count: int, progress: Progress, cancelled: Cancelled
+) -> Iterator[tuple[NDArray[np.float32], bool]]:
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for start in range(0, count, _BATCH):
+            if cancelled():
+                raise ReadingCancelledError
+            progress(start, count, "Reading slices")
+            yield from pool.map(work, range(start, min(start + _BATCH, count)))
+    progress(count, count, "Reading slices")
+
+
+def _frame_to_hu(
+    frame: Frame, rescale: tuple[float, float], out: NDArray[np.generic]
+) -> tuple[NDArray[np.float32], bool]:
+    """Write a frame's HU into ``out``; returns a sample before clipping and whether padding was not believed."""
+    stored = _decode(frame)
+    if stored.shape != out.shape:
+        raise DamagedPixelDataError
+    slope, intercept = rescale
+    if out.dtype == np.int16:
+        hu = stored.astype(np.int64 if stored.itemsize > 2 else np.int32)
+        hu *= int(slope)
+        hu += int(intercept)
+    else:
+        hu = stored.astype(np.float32)
+        hu *= np.float32(slope)
+        hu += np.float32(intercept)
+
+    padding = _padding(frame, stored)
+    ignored = False
+    if padding is not None and padding.any():
+        # Some writers declare a value that tissue has, such as 0 in images that are HU already. True padding lies
+        # outside a circle and so in a corner.
+        corners = padding[:: padding.shape[0] - 1 or 1, :: padding.shape[1] - 1 or 1]
+        ignored = bool(hu[padding].max() > _TISSUE_FROM and not corners.any())
+        if not ignored:
+            hu[padding] = AIR
+    store(hu, out)
+    return sample(hu), ignored
+
+
+def _padding(frame: Frame, stored: NDArray[np.generic]) -> NDArray[np.bool_] | None:
+    """Where the declared padding value or range is; None where nothing is declared."""
+    value = frame.number("PixelPaddingValue")
+    if value is None:
+        return None
+    limit = frame.number("PixelPaddingRangeLimit")
+    bits = 8 * stored.itemsize
+    ends = [int(end) for end in (value, value if limit is None else limit)]
+    if stored.dtype.kind == "i":  # the element's type is ambiguous: -2000 is often written as 63536
+        ends = [end - (1 << bits) if end >= 1 << (bits - 1) else end for end in ends]
+    else:
+        ends = [end % (1 << bits) for end in ends]
+    return (stored >= min(ends)) & (stored <= max(ends))
+
+
+def _decode(frame: Frame) -> NDArray[np.generic]:
+    """Stored values of a frame, ``(rows, columns)``."""
+    from pydicom import dcmread
+    from pydicom.pixels import pixel_array
+    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    try:
+        if frame.index is not None and frame.transfer_syntax not in ("", _DEFLATED):
+            return pixel_array(frame.path, index=frame.index, raw=True)  # reads this frame only
+        dataset = dcmread(frame.path, force=True)
+        if not frame.transfer_syntax:
+            implicit = dataset.original_encoding[0]
+            dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+        return pixel_array(dataset, index=frame.index, raw=True)
+    except PermissionError:
+        raise NotReadableError from None
+    except MemoryError:
+        raise
+    except Exception:
+        # Decoders of damaged data raise anything; codecs were checked to be there before.
+        raise DamagedPixelDataError from None

@@ -1,0 +1,149 @@
+"""The two calls that the rest of the package reads with."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from CTQualityAssessmentLib.calls import Cancelled, Progress, never, no_progress
+from CTQualityAssessmentLib.reading.archive import unpack
+from CTQualityAssessmentLib.reading.challenge import read_challenge
+from CTQualityAssessmentLib.reading.errors import (
+    EmptyFolderError,
+    NoSuchSeriesError,
+    NotAnImageError,
+    NotReadableError,
+    ReadingCancelledError,
+    SeveralImagesError,
+)
+from CTQualityAssessmentLib.reading.facts import stack_facts
+from CTQualityAssessmentLib.reading.files import IMAGE_SUFFIXES, TIFF_SUFFIXES, files_in, has_suffix
+from CTQualityAssessmentLib.reading.frames import Frame, read_frames
+from CTQualityAssessmentLib.reading.geometry import stack_affine
+from CTQualityAssessmentLib.reading.image_files import read_image_file
+from CTQualityAssessmentLib.reading.pixels import read_hu
+from CTQualityAssessmentLib.reading.series import SeriesInfo, choose, describe
+from CTQualityAssessmentLib.reading.stacks import Stack, build_stacks
+from CTQualityAssessmentLib.volume import Volume
+
+
+def read_volume(
+    path: str | Path,
+    *,
+    series: str | int | None = None,
+    progress: Progress = no_progress,
+    cancelled: Cancelled = never,
+) -> Volume:
+    """Read a CT volume.
+
+    Args:
+        path: a DICOM folder (nested), zip or file, classic or Enhanced CT; a NIfTI, NRRD, MHA or MHD file; a TIFF, or
+            a folder of TIFFs, on the challenge's [0, 1] scale.
+        series: which DICOM series, by its number in :func:`list_series` or its SeriesInstanceUID; by default the CT
+            stack with most slices.
+        progress: called with slices done, slices in all and what is being done.
+        cancelled: asked between batches of slices.
+
+    Returns:
+        HU as int16 (float32 where the input is fractional), in DICOM with k along the slices in the order of their
+        positions. ``warnings`` name everything that was left out, set apart or assumed.
+
+    Raises:
+        ReadingError: one subclass for each reason, see :mod:`CTQualityAssessmentLib.reading.errors`.
+    """
+    with _quiet(), _files(Path(path), cancelled) as files:
+        frames, ignored = _scan(files, progress, cancelled)
+        if frames:
+            return _read_dicom(build_stacks(frames), ignored, series, progress, cancelled)
+        if str(series if series is not None else 1).strip() != "1":
+            raise NoSuchSeriesError(1)
+        images = [file for file in files if has_suffix(file, IMAGE_SUFFIXES)]
+        tiffs = [file for file in files if has_suffix(file, TIFF_SUFFIXES)]
+        if len(images) > 1 or (images and tiffs):
+            raise SeveralImagesError(len(images) + len(tiffs))
+        if images:
+            return read_image_file(images[0], progress, cancelled)
+        if tiffs:
+            return read_challenge(tiffs, progress, cancelled)
+        raise NotAnImageError if files else EmptyFolderError
+
+
+def list_series(path: str | Path, *, descriptions: bool = False) -> tuple[SeriesInfo, ...]:
+    """The DICOM series of an input, in the order of their numbers; empty for formats that hold a single image.
+
+    A series whose slices do not form one even stack is listed as several, one for each of its stacks.
+
+    Args:
+        path: as for :func:`read_volume`.
+        descriptions: whether to tell the series descriptions, free text that may identify a patient.
+
+    Raises:
+        PathNotFoundError, NotReadableError, UnsafeArchiveError, DamagedArchiveError, TooLargeError.
+    """
+    with _quiet(), _files(Path(path), never) as files:
+        return describe(build_stacks(_scan(files, no_progress, never)[0]), descriptions)
+
+
+def _read_dicom(
+    stacks: list[Stack], ignored: int, series: str | int | None, progress: Progress, cancelled: Cancelled
+) -> Volume:
+    stack, others = choose(stacks, series)
+    affine, about_geometry = stack_affine(stack)
+    hu, about_values = read_hu(stack, progress, cancelled)
+    left_out = (f"{ignored} file(s) that are no DICOM images were left out.",) if ignored else ()
+    return Volume(
+        hu,
+        affine,
+        acquisition_axis=2,
+        facts=stack_facts(stack),
+        warnings=(*others, *stack.notes, *left_out, *about_geometry, *about_values),
+    )
+
+
+def _scan(files: list[Path], progress: Progress, cancelled: Cancelled) -> tuple[list[Frame], int]:
+    """All DICOM frames, and how many files gave none."""
+    frames: list[Frame] = []
+    ignored = 0
+    for number, file in enumerate(files):
+        if number % 64 == 0:
+            if cancelled():
+                raise ReadingCancelledError
+            progress(number, len(files), "Reading headers")
+        try:
+            found = read_frames(file)
+        except PermissionError:
+            raise NotReadableError from None
+        frames += found
+        ignored += not found
+    return frames, ignored
+
+
+@contextmanager
+def _files(path: Path, cancelled: Cancelled) -> Iterator[list[Path]]:
+    """The files of an input; a zip is unpacked into a private folder that goes afterwards."""
+    files = files_in(path)
+    if files == [path] and zipfile.is_zipfile(path):
+        with tempfile.TemporaryDirectory(prefix="ctqa-", ignore_cleanup_errors=True) as folder:
+            unpack(path, Path(folder), cancelled)
+            yield files_in(Path(folder))
+    else:
+        yield files
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep pydicom from printing header values: every problem is told in our own words."""
+    logger = logging.getLogger("pydicom")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
