@@ -1,0 +1,1 @@
+"""Reproducible data, training and evaluation of the networks; needs the extra "training"."""

@@ -1,0 +1,1 @@
+"""Training sets: sources, simulated degradations, labels, readers, folds, augmentation."""

@@ -1,0 +1,1 @@
+"""Agreement of scores with labels, and fidelity of images to a reference."""

@@ -1,1 +1,7 @@
-"""assessment"""
+"""From a volume and a model to an assessment."""
+
+from CTQualityAssessmentLib.assessment.body import body_mask
+from CTQualityAssessmentLib.assessment.summary import summarise
+from CTQualityAssessmentLib.assessment.volume_scoring import assess_volume
+
+__all__ = ["assess_volume", "body_mask", "summarise"]

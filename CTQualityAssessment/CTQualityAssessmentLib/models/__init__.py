@@ -1,1 +1,21 @@
-"""models"""
+"""Bundles of weights with their metadata."""
+
+from CTQualityAssessmentLib.models.bundles import (
+    DEFAULT_BUNDLE,
+    BundleInfo,
+    LoadedModel,
+    list_bundles,
+    load_bundle,
+    read_bundle,
+    verify_bundle,
+)
+
+__all__ = [
+    "DEFAULT_BUNDLE",
+    "BundleInfo",
+    "LoadedModel",
+    "list_bundles",
+    "load_bundle",
+    "read_bundle",
+    "verify_bundle",
+]

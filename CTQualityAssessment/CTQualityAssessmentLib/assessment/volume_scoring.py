@@ -1,0 +1,235 @@
+"""Scores every slice of a volume with a slice network: the path from a Volume to a VolumeAssessment."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from CTQualityAssessmentLib import __version__
+from CTQualityAssessmentLib.assessment.slices import PreparedSlice, prepare_slice
+from CTQualityAssessmentLib.assessment.summary import summarise
+from CTQualityAssessmentLib.calls import Cancelled, Progress, never, no_progress
+from CTQualityAssessmentLib.results import (
+    AttentionMap,
+    Geometry,
+    Refusal,
+    SliceAssessment,
+    VolumeAssessment,
+    grade,
+    snap_score,
+)
+from CTQualityAssessmentLib.volume import CanonicalSlices, Volume, grid_affine
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from CTQualityAssessmentLib.models import LoadedModel
+    from CTQualityAssessmentLib.networks.clinreadnet import ClinReadNetOutput
+
+_NOT_RUN = Refusal("not-run", "The run was cancelled before this slice.")
+_PATCH = 4
+
+
+def assess_volume(
+    volume: Volume,
+    model: LoadedModel,
+    *,
+    batch_size: int = 4,
+    attention_stages: Sequence[int] = (),
+    progress: Progress = no_progress,
+    cancelled: Cancelled = never,
+) -> VolumeAssessment:
+    """Scores the slices along the volume's acquisition axis.
+
+    Memory beside the volume: one batch of slices, the network's activations for it, and the attention maps asked for.
+
+    Args:
+        volume: in HU.
+        model: from :func:`CTQualityAssessmentLib.models.load_bundle`.
+        batch_size: slices per network call; it does not change the scores.
+        attention_stages: stages 1 to 4 whose attention maps are wanted, one map per temperature and stage.
+        progress: called with (slices done, slices, message).
+        cancelled: asked between batches; True returns what is there, marked partial.
+
+    Raises:
+        ValueError: a batch size or an attention stage that cannot be.
+    """
+    import torch
+
+    if batch_size < 1 or not set(attention_stages) <= {1, 2, 3, 4}:
+        raise ValueError("batch_size is at least 1 and attention stages are among 1, 2, 3, 4")
+    started = time.monotonic()
+    slices = volume.canonical_slices()
+    count = volume.slice_count
+    results: list[SliceAssessment | None] = [None] * count
+    maps = _AttentionGrids(slices, model, tuple(sorted(set(attention_stages))))
+    seconds = {"prepare": 0.0, "network": 0.0}
+    partial = False
+    progress(0, count, "Assessing slices")
+    for first in range(0, count, batch_size):
+        if cancelled():
+            partial = True
+            break
+        begun = time.monotonic()
+        prepared = [prepare_slice(volume, slices, k) for k in range(first, min(first + batch_size, count))]
+        readable = [p for p in prepared if p.refusal is None]
+        pixels = [_pixels(p.hu, model) for p in readable]
+        seconds["prepare"] += time.monotonic() - begun
+        begun = time.monotonic()
+        if readable:
+            with torch.inference_mode():
+                output = model.network(torch.cat(pixels), attention_stages=[s - 1 for s in maps.stages])
+            found = _read_output(volume, model, readable, output)
+            maps.keep([s.index for s in found if s.score is not None], [s.index for s in found], output)
+            for result in found:
+                results[result.index] = result
+        seconds["network"] += time.monotonic() - begun
+        for p in prepared:
+            if p.refusal is not None:
+                results[p.index] = _refused(volume, p.index, p.body_fraction, p.refusal)
+        progress(min(first + batch_size, count), count, "Assessing slices")
+
+    complete = tuple(r if r is not None else _refused(volume, k, 0.0, _NOT_RUN) for k, r in enumerate(results))
+    seconds["total"] = time.monotonic() - started
+    return VolumeAssessment(
+        model=model.identity,
+        geometry=Geometry(
+            tuple(int(n) for n in volume.hu.shape),  # type: ignore[arg-type]
+            tuple(tuple(float(x) for x in row) for row in volume.ijk_to_ras),
+            volume.acquisition_axis,
+        ),
+        slices=complete,
+        summary=summarise(complete),
+        device=str(model.device),
+        versions=_versions(),
+        timings_s={name: round(value, 3) for name, value in seconds.items()},
+        facts=volume.facts.known(),
+        warnings=volume.warnings + _warnings(volume, slices, model),
+        partial=partial,
+        attention=maps.finished(),
+    )
+
+
+def _pixels(hu: NDArray[np.generic], model: LoadedModel) -> Tensor:
+    """``(1, 1, H, W)`` in [0, 1] on the model's device; the longer side has the size the model was trained at.
+
+    Noise and edges mean what they meant in training only at the training size, so other matrices are resampled.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    pixels = torch.from_numpy(model.window.apply(np.ascontiguousarray(hu)))[None, None].to(model.device)
+    scale = model.input_size / max(hu.shape)
+    if scale == 1:
+        return pixels
+    size = [max(1, round(n * scale)) for n in hu.shape]
+    return F.interpolate(pixels, size=size, mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
+
+
+def _read_output(
+    volume: Volume, model: LoadedModel, prepared: list[PreparedSlice], output: ClinReadNetOutput
+) -> list[SliceAssessment]:
+    from CTQualityAssessmentLib.networks.ordinal_scores import score_distribution
+
+    found = score_distribution(output.fine_logits)
+    novelty = model.novelty(output.features).tolist() if model.novelty is not None else [None] * len(prepared)
+    results = []
+    for n, p in enumerate(prepared):
+        if novelty[n] is not None and novelty[n] > 1:
+            reason = Refusal("out-of-distribution", "The slice is unlike everything the model was trained on.")
+            results.append(_refused(volume, p.index, p.body_fraction, reason, novelty[n]))
+            continue
+        score = float(found.expected[n])
+        probabilities = found.probabilities[n].double()
+        results.append(
+            SliceAssessment(
+                index=p.index,
+                centre_ras=volume.slice_centre_ras(p.index),
+                body_fraction=p.body_fraction,
+                score=score,
+                snapped=snap_score(score),
+                grade=grade(score)[0],
+                distribution=tuple(probabilities.tolist()),
+                sd=float(found.sd[n]),
+                entropy=float((-probabilities * probabilities.clamp_min(1e-12).log2()).sum()),
+                novelty=novelty[n],
+            )
+        )
+    return results
+
+
+def _refused(
+    volume: Volume, index: int, body_fraction: float, refusal: Refusal, novelty: float | None = None
+) -> SliceAssessment:
+    return SliceAssessment(
+        index=index,
+        centre_ras=volume.slice_centre_ras(index),
+        body_fraction=body_fraction,
+        novelty=novelty,
+        refusal=refusal,
+    )
+
+
+class _AttentionGrids:
+    """Collects attention of scored slices into one array per stage and temperature, on the stage's own grid."""
+
+    def __init__(self, slices: CanonicalSlices, model: LoadedModel, stages: tuple[int, ...]) -> None:
+        self.stages = stages
+        self._slices = slices
+        self._names = model.temperatures
+        self._resampling = max(slices.hu.shape[1:]) / model.input_size
+        self._grids: dict[tuple[int, int], NDArray[np.float32]] = {}
+
+    def keep(self, scored: list[int], read: list[int], output: ClinReadNetOutput) -> None:
+        """Takes the maps of a batch; slices that were refused after all stay NaN."""
+        for (stage, temperature), values in output.attention.items():
+            grid = values.float().cpu().numpy()
+            key = (stage + 1, temperature)
+            if key not in self._grids:
+                self._grids[key] = np.full((self._slices.hu.shape[0], *grid.shape[1:]), np.nan, dtype=np.float32)
+            for n, index in enumerate(read):
+                if index in scored:
+                    self._grids[key][index] = grid[n]
+
+    def finished(self) -> tuple[AttentionMap, ...]:
+        """The maps with their affines; a token of stage s stands for ``4 * 2**(s - 1)`` network pixels."""
+        return tuple(
+            AttentionMap(
+                self._names[temperature],
+                stage,
+                values,
+                grid_affine(self._slices.ijk_to_ras, *[_PATCH * 2 ** (stage - 1) * self._resampling] * 2),
+            )
+            for (stage, temperature), values in sorted(self._grids.items())
+        )
+
+
+def _warnings(volume: Volume, slices: CanonicalSlices, model: LoadedModel) -> tuple[str, ...]:
+    found = []
+    if max(slices.hu.shape[1:]) != model.input_size:
+        found.append(
+            f"Slices of {slices.hu.shape[2]} x {slices.hu.shape[1]} pixels were resampled to the {model.input_size} "
+            "pixels that the model was trained at, which changes their noise."
+        )
+    normal = slices.ijk_to_ras[:3, 2] / np.linalg.norm(slices.ijk_to_ras[:3, 2])
+    if abs(normal[2]) < 0.7:
+        found.append("The slices are not axial; the model was trained on axial slices.")
+    return tuple(found)
+
+
+def _versions() -> dict[str, str]:
+    import monai
+    import torch
+
+    return {
+        "ctqualityassessment": __version__,
+        "torch": torch.__version__,
+        "monai": monai.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }

@@ -1,0 +1,222 @@
+"""Model bundles: list them, verify them, load them.
+
+A bundle is a MONAI bundle folder whose weights are safetensors. The engine builds the network from an allow-list and
+reads JSON only; it never evaluates an expression and never opens a pickle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from CTQualityAssessmentLib.models.errors import DamagedBundle, DeviceUnavailable, UnknownBundle, UnsafeBundle
+from CTQualityAssessmentLib.results import ModelIdentity
+from CTQualityAssessmentLib.windows import WINDOWS, Window
+
+if TYPE_CHECKING:
+    import torch
+
+    from CTQualityAssessmentLib.models.novelty import NoveltyModel
+
+DEFAULT_BUNDLE = "clinreadnet-small-simulated"
+_WEIGHTS = Path("models") / "model.safetensors"
+_METADATA = Path("configs") / "metadata.json"
+_NOVELTY_PREFIX = "novelty."
+_PICKLE_SUFFIXES = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"}
+_ADVICE = "Install the bundle again."
+
+
+@dataclass(frozen=True)
+class BundleInfo:
+    """What the metadata of an installed bundle says; nothing of it is trusted before :func:`verify_bundle`."""
+
+    folder: Path
+    name: str
+    version: str
+    description: str
+    network: str
+    sha256: str
+    window: str
+    input_size: int
+    simulated_labels: bool
+    statement: str
+    metadata: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A network with weights, in evaluation mode on its device, and what is needed to use it rightly."""
+
+    network: torch.nn.Module
+    identity: ModelIdentity
+    window: Window
+    input_size: int
+    device: torch.device
+    temperatures: tuple[str, ...]
+    novelty: NoveltyModel | None
+
+
+def bundle_folders() -> tuple[Path, ...]:
+    """Where bundles are looked for: ``$CTQA_MODELS`` first, then the ones shipped beside the library."""
+    shipped = Path(__file__).resolve().parents[2] / "Resources" / "Models"
+    extra = os.environ.get("CTQA_MODELS")
+    return (Path(extra), shipped) if extra else (shipped,)
+
+
+def list_bundles() -> tuple[BundleInfo, ...]:
+    """All installed bundles by name; a name in ``$CTQA_MODELS`` hides the shipped bundle of that name."""
+    found: dict[str, BundleInfo] = {}
+    for parent in bundle_folders():
+        for folder in sorted(parent.iterdir()) if parent.is_dir() else ():
+            if (folder / _METADATA).is_file() and folder.name not in found:
+                found[folder.name] = read_bundle(folder)
+    return tuple(found[name] for name in sorted(found))
+
+
+def read_bundle(folder: Path) -> BundleInfo:
+    """The metadata of one bundle folder.
+
+    Raises:
+        DamagedBundle: the metadata is missing, no JSON, or lacks a field.
+    """
+    try:
+        metadata = json.loads((folder / _METADATA).read_text(encoding="utf-8"))
+        ours = metadata["ctqa"]
+        return BundleInfo(
+            folder=folder,
+            name=str(metadata["name"]),
+            version=str(metadata["version"]),
+            description=str(metadata["description"]),
+            network=str(ours["network"]),
+            sha256=str(ours["sha256"]),
+            window=WINDOWS[ours["window"]].name,
+            input_size=int(ours["input_size"]),
+            simulated_labels=bool(ours["simulated_labels"]),
+            statement=str(ours["statement"]),
+            metadata=metadata,
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DamagedBundle(f"The metadata of the model bundle '{folder.name}' cannot be read.", _ADVICE) from error
+
+
+def verify_bundle(info: BundleInfo) -> bytes:
+    """Checks the weights against the SHA-256 of the metadata and returns them, so that what was checked is loaded.
+
+    Raises:
+        UnsafeBundle: the folder holds a pickle.
+        DamagedBundle: the weights are missing or differ.
+    """
+    for path in info.folder.rglob("*"):
+        if path.suffix.lower() in _PICKLE_SUFFIXES:
+            raise UnsafeBundle(
+                f"The model bundle '{info.name}' holds a '{path.suffix}' file, which can run code when it is opened.",
+                "Use a bundle whose weights are safetensors only.",
+            )
+    try:
+        content = (info.folder / _WEIGHTS).read_bytes()
+    except OSError as error:
+        raise DamagedBundle(f"The weights of the model bundle '{info.name}' cannot be read.", _ADVICE) from error
+    if hashlib.sha256(content).hexdigest() != info.sha256:
+        raise DamagedBundle(f"The weights of the model bundle '{info.name}' differ from their checksum.", _ADVICE)
+    return content
+
+
+def load_bundle(name_or_folder: str | Path = DEFAULT_BUNDLE, device: str = "auto") -> LoadedModel:
+    """Verifies a bundle and builds its network.
+
+    Args:
+        name_or_folder: name of an installed bundle, or a bundle folder.
+        device: "auto" (CUDA where there is one, else CPU), "cpu", "cuda", "cuda:1", "mps".
+
+    Raises:
+        UnknownBundle, DamagedBundle, UnsafeBundle, DeviceUnavailable: see their classes.
+    """
+    import torch
+    from safetensors.torch import load
+
+    info = _find(name_or_folder)
+    try:
+        tensors = load(verify_bundle(info))
+        ours = info.metadata["ctqa"]
+        network = _network_builder(info)(ours["network_config"])
+        weights = {k: v.float() for k, v in tensors.items() if not k.startswith(_NOVELTY_PREFIX)}
+        network.load_state_dict(weights)
+        temperatures = tuple(str(t) for t in ours["temperatures"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise DamagedBundle(
+            f"The weights of the model bundle '{info.name}' do not fit its network.", _ADVICE
+        ) from error
+    except Exception as error:
+        if type(error).__name__ != "SafetensorError":
+            raise
+        raise DamagedBundle(
+            f"The weights of the model bundle '{info.name}' are no safetensors file.", _ADVICE
+        ) from error
+
+    chosen = choose_device(device)
+    network = network.eval().requires_grad_(False).to(chosen)
+    novelty = None
+    parts = {k.removeprefix(_NOVELTY_PREFIX): v for k, v in tensors.items() if k.startswith(_NOVELTY_PREFIX)}
+    if parts:
+        from CTQualityAssessmentLib.models.novelty import NoveltyModel
+
+        novelty = NoveltyModel(**{k: v.float().to(chosen) for k, v in parts.items()})
+    identity = ModelIdentity(
+        name=info.name,
+        version=info.version,
+        sha256=info.sha256,
+        window=info.window,
+        network=info.network,
+        simulated_labels=info.simulated_labels,
+        statement=info.statement,
+    )
+    return LoadedModel(
+        network, identity, WINDOWS[info.window], info.input_size, torch.device(chosen), temperatures, novelty
+    )
+
+
+def choose_device(device: str) -> str:
+    """The torch device for a request.
+
+    Raises:
+        DeviceUnavailable: the device is not there, or no such name is known to torch.
+    """
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise DeviceUnavailable(f"There is no device called '{device}'.", "Choose auto, cpu or cuda.") from error
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not present.get(kind, False):
+        raise DeviceUnavailable(f"The device '{device}' is not available on this computer.", "Choose auto or cpu.")
+    return device
+
+
+def _find(name_or_folder: str | Path) -> BundleInfo:
+    if Path(name_or_folder).is_dir():
+        return read_bundle(Path(name_or_folder))
+    bundles = {info.name: info for info in list_bundles()}
+    if str(name_or_folder) not in bundles:
+        names = ", ".join(bundles) or "none"
+        raise UnknownBundle(f"There is no model of that name; installed: {names}.", "See 'ctqa models' for the list.")
+    return bundles[str(name_or_folder)]
+
+
+def _network_builder(info: BundleInfo) -> Callable[[dict[str, Any]], torch.nn.Module]:
+    """The allow-list: a bundle names its network, it cannot bring one."""
+    if info.network == "clinreadnet":
+        from CTQualityAssessmentLib.networks.clinreadnet import ClinReadNet, ClinReadNetConfig
+
+        return lambda config: ClinReadNet(ClinReadNetConfig.from_dict(config))
+    raise DamagedBundle(
+        f"The model bundle '{info.name}' asks for a network that this version does not know.",
+        "Update CTQualityAssessment or use another model.",
+    )

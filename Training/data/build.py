@@ -1,0 +1,144 @@
+"""Writes a simulated training set in the layout of LDCTIQAG2023.
+
+    python -m Training.data.build --out build/simulated --workers 2
+
+``image/*.tif`` (float32 in [0, 1], window ``ldctiqa``), ``train.json`` (file -> score) and, beside them,
+``groups.json`` (file -> patient, source slice, dose, views, kernel, fidelities), which the published set lacks, and
+``surrogate.json`` (how fidelity became a score). An interrupted build goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from CTQualityAssessmentLib.assessment.body import body_mask
+from CTQualityAssessmentLib.windows import WINDOWS
+
+from Training.data.sources import PATIENTS, SourceSlice, phantom_sources, real_sources
+from Training.data.surrogate import CHOSEN_FIDELITY, SurrogateScore
+from Training.metrics.fidelity import FIDELITIES
+from Training.simulation.ct import FULL_PHOTONS, simulate_ladder
+
+DOSES = (1.0, 0.5, 0.25, 0.1)
+VIEWS = (720, 360, 180)
+#: Patients that no shipped weights are trained on: an abdomen, a chest with two kernels, two phantoms.
+HELD_OUT = ("acrin001", "lungdxA0001", "phantom900", "phantom901")
+_KERNELS = {"hann": 0.45, "soft": 0.25, "cosine": 0.1, "shepp-logan": 0.1, "ramp": 0.1}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where source slices come from: a volume's file name, or a phantom's seed."""
+
+    name: str
+    count: int
+    phantom_seed: int | None = None
+
+    def slices(self) -> Iterator[SourceSlice]:
+        """The noise-free slices of this origin."""
+        if self.phantom_seed is None:
+            return real_sources(self.name, self.count)
+        return phantom_sources(self.phantom_seed, self.count)
+
+
+def plan(real_count: int, phantom_seeds: tuple[int, ...], phantom_count: int) -> list[Origin]:
+    """All origins of a training set, real volumes first."""
+    return [Origin(name, real_count) for name in PATIENTS] + [
+        Origin(f"phantom{seed:03d}", phantom_count, seed) for seed in phantom_seeds
+    ]
+
+
+def build_slice(source: SourceSlice, out: Path) -> None:
+    """Writes the twelve degraded images of one source slice and, last, the file that says they are complete."""
+    import tifffile
+
+    stem = f"{source.patient}-{source.index:03d}"
+    part = out / "parts" / f"{stem}.json"
+    if part.exists():
+        return
+    seed = int.from_bytes(stem.encode(), "little") % 2**32
+    rng = np.random.default_rng(seed)
+    kernel = str(rng.choice(list(_KERNELS), p=list(_KERNELS.values())))
+    photons = FULL_PHOTONS * float(np.exp(rng.uniform(np.log(0.6), np.log(1.8))))
+    body = body_mask(source.hu, (source.spacing_mm, source.spacing_mm))
+    ladder = simulate_ladder(
+        source.hu, source.spacing_mm, doses=DOSES, views=VIEWS, seed=seed, photons=photons, kernel=kernel
+    )
+    rows = {}
+    for (dose, views), hu in ladder.items():
+        name = f"{stem}-d{round(100 * dose):03d}-v{views}.tif"
+        tifffile.imwrite(out / "image" / name, WINDOWS["ldctiqa"].apply(hu))
+        rows[name] = {
+            "patient": source.patient,
+            "source": stem,
+            "dose": dose,
+            "views": views,
+            "kernel": kernel,
+            "photons": photons,
+            "spacing_mm": source.spacing_mm,
+            "fidelity": {key: measure(source.hu, hu, body) for key, measure in FIDELITIES.items()},
+        }
+    _write_json(part, rows)
+
+
+def finish(out: Path) -> dict[str, float]:
+    """Fits the surrogate score on the patients that are trained on and writes the three JSON files.
+
+    Returns:
+        ``{file: score}``, as in ``train.json``.
+    """
+    groups: dict[str, dict] = {}
+    for part in sorted((out / "parts").glob("*.json")):
+        groups.update(json.loads(part.read_text()))
+    fitted = [g["fidelity"][CHOSEN_FIDELITY] for g in groups.values() if g["patient"] not in HELD_OUT]
+    surrogate = SurrogateScore.fit(CHOSEN_FIDELITY, np.array(fitted))
+    scores = {name: surrogate.snapped(g["fidelity"][CHOSEN_FIDELITY]) for name, g in groups.items()}
+    _write_json(out / "surrogate.json", surrogate.to_dict())
+    _write_json(out / "groups.json", groups)
+    _write_json(out / "train.json", scores)
+    return scores
+
+
+def _write_json(path: Path, value: object) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(value, indent=1))
+    partial.replace(path)
+
+
+def _build_origin(origin: Origin, out: Path) -> str:
+    for source in origin.slices():
+        build_slice(source, out)
+    return origin.name
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--real", type=int, default=16, help="slices per public volume; 0 builds from phantoms only")
+    parser.add_argument("--phantoms", type=int, default=8, help="phantoms to train on")
+    parser.add_argument("--phantom-slices", type=int, default=8)
+    arguments = parser.parse_args()
+    for folder in ("image", "parts"):
+        (arguments.out / folder).mkdir(parents=True, exist_ok=True)
+    seeds = (*range(arguments.phantoms), 900, 901) if arguments.phantoms else ()
+    origins = plan(arguments.real, seeds, arguments.phantom_slices)
+    origins = [origin for origin in origins if origin.count > 0]
+    with ProcessPoolExecutor(arguments.workers) as pool:
+        jobs = [pool.submit(_build_origin, origin, arguments.out) for origin in origins]
+        for job in jobs:
+            print("built", job.result(), flush=True)
+    scores = finish(arguments.out)
+    print(f"{len(scores)} images, mean score {np.mean(list(scores.values())):.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""A training recipe: everything that decides the weights, read from one YAML file."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training: ``steps`` of ``batch`` images, cropped to ``crop`` pixels or whole, peak rate ``lr``."""
+
+    steps: int
+    batch: int
+    lr: float
+    crop: int | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run.
+
+    Attributes:
+        name: of the bundle that comes out.
+        data: folder in the LDCTIQAG2023 layout.
+        held_out: patients never trained on, in no fold.
+        folds: number of folds grouped by patient; ``fold``: which one validates, None trains on all of them.
+        network: ``size`` and overrides for :func:`clinreadnet`.
+        loss: arguments of :class:`HRPSLoss`.
+        phases: one after another; the rate rises over ``warmup`` steps of each and falls to zero as a cosine.
+        weight_decay: of AdamW.
+        ema: decay of the averaged weights, which are the ones that are kept.
+        clip: largest gradient norm.
+        precision: "bf16" or "no".
+        seed: of weights, order, augmentation and dropout.
+    """
+
+    name: str
+    data: str
+    phases: tuple[Phase, ...]
+    held_out: tuple[str, ...] = ()
+    folds: int = 5
+    fold: int | None = None
+    network: dict[str, Any] = field(default_factory=lambda: {"size": "small"})
+    loss: dict[str, float] = field(default_factory=dict)
+    weight_decay: float = 0.02
+    warmup: int = 100
+    ema: float = 0.995
+    clip: float = 1.0
+    precision: str = "bf16"
+    seed: int = 1
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the whole run."""
+        return sum(phase.steps for phase in self.phases)
+
+    def phase_at(self, step: int) -> tuple[Phase, int]:
+        """The phase that a step belongs to, and the step within it."""
+        for phase in self.phases:
+            if step < phase.steps:
+                return phase, step
+            step -= phase.steps
+        raise IndexError("step beyond the recipe")
+
+    def images_before(self, step: int) -> int:
+        """How many images the steps before this one used."""
+        images = 0
+        for phase in self.phases:
+            images += phase.batch * min(step, phase.steps)
+            step = max(0, step - phase.steps)
+        return images
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for logs and bundles."""
+        return asdict(self)
+
+
+def read_recipe(path: Path, overrides: dict[str, Any] | None = None) -> Recipe:
+    """Reads a YAML recipe.
+
+    Raises:
+        ValueError: an unknown field, or no phases.
+    """
+    values = {**yaml.safe_load(path.read_text(encoding="utf-8")), **(overrides or {})}
+    unknown = set(values) - {f.name for f in fields(Recipe)}
+    if unknown:
+        raise ValueError(f"unknown fields in the recipe: {', '.join(sorted(unknown))}")
+    values["phases"] = tuple(Phase(**phase) for phase in values["phases"])
+    values["held_out"] = tuple(values.get("held_out", ()))
+    if not values["phases"]:
+        raise ValueError("a recipe needs at least one phase")
+    return Recipe(**values)
