@@ -1,0 +1,182 @@
+"""``figures.png``: one A4 page that a reader can judge a volume by."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
+from matplotlib.transforms import Bbox
+
+from CTQualityAssessmentLib.colours import ATTENTION
+from CTQualityAssessmentLib.reporting.score_curve import draw_curve, draw_cut
+from CTQualityAssessmentLib.reporting.slice_panels import (
+    DISPLAY_WINDOW,
+    Crop,
+    attention_top,
+    crop_to_body,
+    draw_attention,
+    draw_slice,
+    pixel_spacing,
+)
+from CTQualityAssessmentLib.reporting.words import DISCLAIMER, facts_line, headline, summary_line
+from CTQualityAssessmentLib.results import AttentionMap, VolumeAssessment
+from CTQualityAssessmentLib.volume import Volume
+
+_PAGE_INCHES = (8.27, 11.69)
+_DPI = 170
+_GREY = "#505050"
+_TEMPERATURES = {"scan": "where it scanned", "read": "where it read", "focus": "where it focused"}
+
+
+def write_figures(path: Path, volume: Volume, assessment: VolumeAssessment) -> None:
+    """Draw :func:`draw_page` into a PNG file."""
+    figure = draw_page(volume, assessment)
+    # No metadata: matplotlib would write its version, which makes equal pages unequal files.
+    figure.savefig(path, format="png", dpi=_DPI, metadata={"Software": None})
+
+
+def draw_page(volume: Volume, assessment: VolumeAssessment) -> Figure:
+    """The page: verdict, score along the patient, a cut through the stack, worst, median and best slice with attention.
+
+    Args:
+        volume: the volume that was assessed.
+        assessment: what was found; attention is drawn for the finest stage that it holds.
+    """
+    figure = Figure(figsize=_PAGE_INCHES)
+    FigureCanvasAgg(figure)
+    marked = _marked_slices(assessment)
+    shown = marked or {"middle": len(assessment.slices) // 2}
+    crop = crop_to_body(volume, list(shown.values()))
+
+    _write_header(figure, assessment)
+    top = GridSpec(1, 2, figure, left=0.115, right=0.925, top=0.842, bottom=0.64, width_ratios=(2.3, 1), wspace=0.06)
+    draw_curve(figure.add_subplot(top[0]), volume, assessment, marked)
+    if volume.slice_count > 1:
+        draw_cut(figure.add_subplot(top[1], anchor="E"), volume, assessment, crop, marked)
+    _note(
+        figure,
+        0.604,
+        "Each dot is a slice; the grey band is one standard deviation of the network's own distribution, not an error "
+        "against readers. Under the dashed line: below Fair. Hatched: refused, no score. Right: a cut through the "
+        "middle of the patient with the scores as a colour band.",
+    )
+    _draw_slices(figure, volume, assessment, shown, crop)
+    _write_footer(figure, assessment)
+    return figure
+
+
+def _marked_slices(assessment: VolumeAssessment) -> dict[str, int]:
+    """Name and index of the slices that stand for the volume; one that plays two parts is shown once."""
+    summary = assessment.summary
+    if not summary.worst or summary.median_slice is None or summary.best is None:
+        return {}
+    if summary.scored == 1:
+        return {"only scored": summary.best}
+    parts = {"worst": summary.worst[0], "best": summary.best, "median": summary.median_slice}
+    return {name: index for n, (name, index) in enumerate(parts.items()) if index not in list(parts.values())[:n]}
+
+
+def _write_header(figure: Figure, assessment: VolumeAssessment) -> None:
+    figure.text(0.06, 0.962, "CT image quality", fontsize=9, color=_GREY)
+    title, meaning = headline(assessment)
+    figure.text(0.06, 0.938, title, fontsize=19, fontweight="bold", va="center")
+    figure.text(0.06, 0.914, meaning, fontsize=9.5, va="center")
+    figure.text(0.06, 0.895, summary_line(assessment), fontsize=8, va="center", color=_GREY)
+    figure.text(0.06, 0.879, facts_line(assessment), fontsize=8, va="center", color=_GREY)
+    if assessment.partial:
+        figure.text(
+            0.94,
+            0.94,
+            "PARTIAL: the run was cancelled",
+            fontsize=10,
+            fontweight="bold",
+            color="white",
+            ha="right",
+            va="center",
+            bbox={"facecolor": "#b00020", "edgecolor": "none", "boxstyle": "round,pad=0.4"},
+        )
+
+
+def _draw_slices(
+    figure: Figure, volume: Volume, assessment: VolumeAssessment, shown: dict[str, int], crop: Crop
+) -> None:
+    maps = _maps_to_show(assessment)
+    rows_mm, columns_mm = pixel_spacing(volume.canonical_slices())
+    tallness = (crop.bottom - crop.top) * rows_mm / ((crop.right - crop.left) * columns_mm)
+    left, right, top, floor = 0.06, 0.90, 0.55, 0.125
+    # As tall as the slices are at full width, but never taller than the page has room for.
+    width = (right - left) / 3 * _PAGE_INCHES[0]
+    height = (1 + len(maps)) * width * tallness / _PAGE_INCHES[1]
+    bottom = max(floor, top - height)
+    edges = {"left": left, "right": right, "top": top, "bottom": bottom}
+    grid = GridSpec(1 + len(maps), 3, figure, **edges, wspace=0.02, hspace=0.02)
+    for column, (name, index) in enumerate(shown.items()):
+        axes = figure.add_subplot(grid[0, column])
+        draw_slice(axes, volume, index, crop)
+        axes.set_title(_slice_title(name, assessment, index), fontsize=8, pad=3, linespacing=1.25)
+        for row, one in enumerate(maps, start=1):
+            below = figure.add_subplot(grid[row, column])
+            draw_slice(below, volume, index, crop)
+            scale_top = attention_top(one, list(shown.values()))
+            draw_attention(below, volume, one, index, scale_top)
+            if column == 0:
+                below.set_ylabel(_TEMPERATURES.get(one.temperature, one.temperature), fontsize=8)
+                _attention_scale(figure, grid[row, :].get_position(figure), scale_top)
+    text = (
+        f"Soft-tissue window, width {DISPLAY_WINDOW.width:g} HU, level {DISPLAY_WINDOW.level:g} HU; "
+        "patient's sides at the edges."
+    )
+    if maps:
+        text += (
+            " Colour: how much attention a place received, relative to an even spread (1, transparent), in stage "
+            f"{maps[0].stage} of 4. It tells where the network looked, not where a defect is."
+        )
+    _note(figure, bottom - 0.012, text)
+
+
+def _slice_title(name: str, assessment: VolumeAssessment, index: int) -> str:
+    one = assessment.slices[index]
+    if one.score is None:
+        return f"{name} slice\nslice {index}, no score ({one.refusal.code if one.refusal else 'unknown'})"
+    return f"{name} slice\nslice {index}, score {one.score:.1f} ({one.grade}), SD {one.sd:.1f}"
+
+
+def _maps_to_show(assessment: VolumeAssessment) -> list[AttentionMap]:
+    """The first and the last temperature of the finest stage: the overview and the closer look."""
+    if not assessment.attention or not assessment.summary.scored:
+        return []
+    stage = min(one.stage for one in assessment.attention)
+    order = list(_TEMPERATURES)
+    maps = sorted(
+        (one for one in assessment.attention if one.stage == stage),
+        key=lambda one: order.index(one.temperature) if one.temperature in order else len(order),
+    )
+    return maps if len(maps) < 2 else [maps[0], maps[-1]]
+
+
+def _attention_scale(figure: Figure, row: Bbox, top: float) -> None:
+    colours = ListedColormap(ATTENTION.rgb(256), name=ATTENTION.name)
+    height = row.height * 0.7
+    axes = figure.add_axes((row.x1 + 0.008, row.y0 + (row.height - height) / 2, 0.012, height))
+    bar = figure.colorbar(ScalarMappable(Normalize(1.0, top), colours), cax=axes)
+    bar.set_ticks([1.0, (1.0 + top) / 2, top], labels=["1", f"{(1.0 + top) / 2:.1f}", f"≥ {top:.1f}"])
+    bar.ax.tick_params(labelsize=6.5, length=2)
+    bar.outline.set_linewidth(0.4)
+
+
+def _note(figure: Figure, y: float, text: str) -> None:
+    figure.text(0.06, y, textwrap.fill(text, 158), fontsize=6.8, color=_GREY, style="italic", va="top", linespacing=1.3)
+
+
+def _write_footer(figure: Figure, assessment: VolumeAssessment) -> None:
+    model = assessment.model
+    lines = [
+        textwrap.fill(f"{model.statement} {DISCLAIMER}", 118),
+        f"Model {model.name} {model.version}, weights {model.sha256[:12]}, window {model.window}, {assessment.device}.",
+    ]
+    figure.text(0.06, 0.03, "\n".join(lines), fontsize=7.5, va="bottom", linespacing=1.35, fontweight="bold")

@@ -1,0 +1,122 @@
+"""The score along the patient, as a curve and as a colour band beside a cut through the stack."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.colors import ListedColormap
+
+from CTQualityAssessmentLib.colours import QUALITY
+from CTQualityAssessmentLib.reporting.slice_panels import (
+    DISPLAY_WINDOW,
+    Crop,
+    patient_letter,
+    pixel_spacing,
+    write_sides,
+)
+from CTQualityAssessmentLib.results import FAIR_SCORE, GRADES, MAX_SCORE, VolumeAssessment
+from CTQualityAssessmentLib.volume import Volume
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+QUALITY_COLOURS = ListedColormap(QUALITY.rgb(256), name=QUALITY.name)
+_REFUSED = {"facecolor": "#e6e6e6", "edgecolor": "#bdbdbd", "hatch": "///", "linewidth": 0}
+_REFUSED_LABEL = {"fontsize": 7, "color": "#404040", "bbox": {"facecolor": "white", "edgecolor": "none", "pad": 1}}
+
+
+def draw_curve(axes: Axes, volume: Volume, assessment: VolumeAssessment, marked: dict[str, int]) -> None:
+    """Score against slice with its standard deviation, the 'Fair' line, refused stretches and the marked slices."""
+    scores = assessment.scores()
+    slices = np.arange(len(scores))
+    spread = np.array([np.nan if one.sd is None else one.sd for one in assessment.slices])
+
+    for code, start, end in _refused_stretches(assessment):
+        axes.axvspan(start - 0.5, end + 0.5, **_REFUSED, zorder=0)
+        if end - start + 1 > 0.03 * len(scores):
+            axes.text((start + end) / 2, 0.1, code, rotation=90, ha="center", va="bottom", **_REFUSED_LABEL)
+    lower, upper = np.clip(scores - spread, 0, MAX_SCORE), np.clip(scores + spread, 0, MAX_SCORE)
+    axes.fill_between(slices, lower, upper, color="#9a9a9a", alpha=0.3, linewidth=0)
+    axes.axhline(FAIR_SCORE, color="#b00020", linewidth=0.9, linestyle=(0, (4, 2)))
+    axes.plot(slices, scores, color="#303030", linewidth=0.9)
+    axes.scatter(slices, scores, c=scores, cmap=QUALITY_COLOURS, vmin=0, vmax=MAX_SCORE, s=13, zorder=3, linewidths=0)
+    for name, index in marked.items():
+        axes.annotate(
+            name,
+            (index, scores[index]),
+            (0, 9),
+            textcoords="offset points",
+            ha="center",
+            fontsize=7,
+            fontweight="bold",
+            arrowprops={"arrowstyle": "-", "linewidth": 0.6, "shrinkB": 1},
+        )
+
+    axes.set_ylim(-0.1, MAX_SCORE + 0.3)
+    axes.set_yticks(range(len(GRADES)), [f"{word}  {n}" for n, (word, _) in enumerate(GRADES)], fontsize=7)
+    axes.set_xlim(-0.5 - 0.005 * len(scores), len(scores) - 0.5 + 0.005 * len(scores))
+    first, last = _ends(volume)
+    axes.set_xlabel(f"{first}  ←  slice, counted from 0  →  {last}", fontsize=7, labelpad=1)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.tick_params(labelsize=7, length=2)
+    axes.spines[["top", "right"]].set_visible(False)
+    if len(scores) == 1:
+        axes.set_xticks([0])
+        return
+    spacing = volume.spacing[volume.acquisition_axis]
+    millimetres = axes.secondary_xaxis("top", functions=(lambda n: n * spacing, lambda mm: mm / spacing))
+    millimetres.tick_params(labelsize=6, length=2, colors="#606060")
+    millimetres.set_xlabel("mm", fontsize=6, color="#606060", labelpad=1)
+    millimetres.spines["top"].set_visible(False)
+
+
+def draw_cut(axes: Axes, volume: Volume, assessment: VolumeAssessment, crop: Crop, marked: dict[str, int]) -> None:
+    """A cut across the slices through the middle of the patient, a colour band of the scores, the marked slices."""
+    stack = volume.canonical_slices()
+    _, columns_mm = pixel_spacing(stack)
+    step_mm = volume.spacing[volume.acquisition_axis]
+    image = DISPLAY_WINDOW.apply(stack.hu[:, (crop.top + crop.bottom) // 2, crop.left : crop.right])
+    count, columns = image.shape
+    width = columns * columns_mm
+    band = 0.06 * width
+    ends = (-0.5, count - 0.5)
+    extent = (0.0, width, ends[1], ends[0])
+    axes.set_facecolor("black")
+    axes.imshow(image, cmap="gray", vmin=0, vmax=1, extent=extent, aspect=step_mm, interpolation="bilinear")
+    scores = np.ma.masked_invalid(assessment.scores())[:, None]
+    axes.imshow(
+        scores,
+        cmap=QUALITY_COLOURS,
+        vmin=0,
+        vmax=MAX_SCORE,
+        extent=(-1.5 * band, -0.5 * band, ends[1], ends[0]),
+        aspect=step_mm,
+        interpolation="nearest",
+    )
+    for name, index in marked.items():
+        axes.plot([-1.5 * band, width], [index, index], color="white", linewidth=0.5, alpha=0.8)
+        axes.annotate(name, (width, index), (2, 0), textcoords="offset points", va="center", fontsize=6)
+    axes.set_xlim(-2 * band, width)
+    down = stack.ijk_to_ras[:3, 2]
+    if patient_letter(down) in "SAR":  # head, front or right up, as films are hung
+        axes.set_ylim(ends)
+        down = -down
+    else:
+        axes.set_ylim(ends[::-1])
+    write_sides(axes, stack.ijk_to_ras[:3, 0], down)
+
+
+def _refused_stretches(assessment: VolumeAssessment) -> list[tuple[str, int, int]]:
+    """Runs of slices refused for one reason: code, first and last position."""
+    runs = groupby(enumerate(assessment.slices), lambda item: item[1].refusal.code if item[1].refusal else "")
+    found = [(code, [n for n, _ in run]) for code, run in runs]
+    return [(code, run[0], run[-1]) for code, run in found if code]
+
+
+def _ends(volume: Volume) -> tuple[str, str]:
+    """Side of the patient at which the first and the last slice lie."""
+    words = {"R": "right", "L": "left", "A": "anterior", "P": "posterior", "S": "superior", "I": "inferior"}
+    towards = volume.canonical_slices().ijk_to_ras[:3, 2]
+    return words[patient_letter(-towards)], words[patient_letter(towards)]
