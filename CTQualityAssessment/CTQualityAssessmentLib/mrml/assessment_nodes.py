@@ -1,0 +1,228 @@
+"""A whole assessment in the scene: add it, find it again, take it away without a trace."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import slicer
+from numpy.typing import NDArray
+
+from CTQualityAssessmentLib.mrml.colour_nodes import remove_unused_colour_nodes
+from CTQualityAssessmentLib.mrml.overlays import add_attention_overlay, add_quality_overlay, attention_upper
+from CTQualityAssessmentLib.mrml.plots import add_chart, add_score_series, add_threshold_series
+from CTQualityAssessmentLib.mrml.scene import batch, nodes_of_class
+from CTQualityAssessmentLib.mrml.tables import add_slice_table, add_summary_table, add_threshold_table
+from CTQualityAssessmentLib.results import VolumeAssessment
+
+#: Node reference from the parameters to the assessed volume; the other references are "CTQA." and a field's name.
+_VOLUME = "CTQA.volume"
+#: Display and storage nodes, which stay behind when a user deletes what they belong to.
+_HELPERS = "CTQA.helpers"
+_IS_ASSESSMENT = "CTQA.assessment"
+
+
+@dataclass(frozen=True)
+class AssessmentNodes:
+    """The nodes of one assessment. A node that a user deleted by hand is None (or missing from ``attention``).
+
+    Attributes:
+        parameters: model, window, device and versions as parameters, and the references that hold the rest together.
+        quality: score overlay; its second display node is the legend.
+        attention: one overlay per temperature and stage.
+        slice_table: one row per slice.
+        summary_table: the volume in words and numbers.
+        threshold_table: ends of the line at grade Fair.
+        score_series: score against slice.
+        threshold_series: the line at grade Fair.
+        chart: both series.
+        result: the exact assessment as JSON.
+    """
+
+    parameters: slicer.vtkMRMLScriptedModuleNode
+    quality: slicer.vtkMRMLScalarVolumeNode | None
+    attention: tuple[slicer.vtkMRMLScalarVolumeNode, ...]
+    slice_table: slicer.vtkMRMLTableNode | None
+    summary_table: slicer.vtkMRMLTableNode | None
+    threshold_table: slicer.vtkMRMLTableNode | None
+    score_series: slicer.vtkMRMLPlotSeriesNode | None
+    threshold_series: slicer.vtkMRMLPlotSeriesNode | None
+    chart: slicer.vtkMRMLPlotChartNode | None
+    result: slicer.vtkMRMLTextNode | None
+
+    def made(self) -> list[slicer.vtkMRMLNode]:
+        """All nodes that are there, what refers before what it refers to: the order to remove them in."""
+        single = (self.chart, self.score_series, self.threshold_series, self.slice_table, self.summary_table)
+        rest = (self.threshold_table, self.result, self.quality, *self.attention, self.parameters)
+        return [node for node in (*single, *rest) if node is not None]
+
+
+def add_assessment(
+    scene: slicer.vtkMRMLScene,
+    volume_node: slicer.vtkMRMLScalarVolumeNode,
+    assessment: VolumeAssessment,
+    body: NDArray[np.bool_],
+) -> AssessmentNodes:
+    """Show an assessment: overlays, legends, tables, chart, parameters and the exact result.
+
+    Earlier assessments of the volume stay; :func:`remove_assessment` takes them away. Views are left as they are.
+
+    Args:
+        scene: where the nodes go.
+        volume_node: the assessed volume; overlays share its parent transform.
+        assessment: what was found.
+        body: ``(n, rows, columns)`` on the canonical slices of the assessed volume, True inside the patient
+            (``assessment.body.body_mask`` of ``volume.canonical_slices().hu``).
+
+    Raises:
+        AssessmentMismatchError: node, assessment and body are not of the same volume.
+    """
+    with batch(scene):
+        quality = add_quality_overlay(scene, volume_node, assessment, body)
+        upper = attention_upper(assessment.attention)
+        attention = [add_attention_overlay(scene, volume_node, assessment, m, upper) for m in assessment.attention]
+        slice_table, threshold_table = add_slice_table(scene, assessment), add_threshold_table(scene, assessment)
+        score, threshold = add_score_series(scene, slice_table), add_threshold_series(scene, threshold_table)
+        nodes = AssessmentNodes(
+            parameters=_add_parameters(scene, assessment),
+            quality=quality,
+            attention=tuple(attention),
+            slice_table=slice_table,
+            summary_table=add_summary_table(scene, assessment),
+            threshold_table=threshold_table,
+            score_series=score,
+            threshold_series=threshold,
+            chart=add_chart(scene, score, threshold),
+            result=_add_result(scene, assessment),
+        )
+        nodes.parameters.SetNodeReferenceID(_VOLUME, volume_node.GetID())
+        for role, members in _by_role(nodes):
+            for n, member in enumerate(members):
+                nodes.parameters.SetNthNodeReferenceID(role, n, member.GetID())
+        for n, helper in enumerate(h for node in nodes.made() for h in _helpers(node)):
+            nodes.parameters.SetNthNodeReferenceID(_HELPERS, n, helper.GetID())
+    _place_beside(scene, volume_node, nodes)
+    return nodes
+
+
+def find_assessments(
+    scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLScalarVolumeNode | None
+) -> list[AssessmentNodes]:
+    """The assessments of a volume, oldest first, also in a scene that was loaded. None: those whose volume is gone."""
+    found = []
+    for parameters in nodes_of_class(scene, "vtkMRMLScriptedModuleNode"):
+        if parameters.GetAttribute(_IS_ASSESSMENT) and parameters.GetNodeReference(_VOLUME) is volume_node:
+            members = {f.name: _references(parameters, f"CTQA.{f.name}") for f in fields(AssessmentNodes)}
+            single = {
+                f.name: next(iter(members[f.name]), None)
+                for f in fields(AssessmentNodes)
+                if f.name not in ("parameters", "attention")
+            }
+            attention = tuple(node for node in members["attention"] if node is not None)
+            found.append(AssessmentNodes(parameters=parameters, attention=attention, **single))
+    return found
+
+
+def assessment_from_scene(
+    scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLScalarVolumeNode | None
+) -> VolumeAssessment | None:
+    """The newest assessment of a volume, exact, without its attention maps; None where there is none.
+
+    Raises:
+        ValueError: it was written by a version with another schema.
+    """
+    for nodes in reversed(find_assessments(scene, volume_node)):
+        if nodes.result is not None:
+            return VolumeAssessment.from_dict(json.loads(nodes.result.GetText()))
+    return None
+
+
+def remove_assessment(scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
+    """Take away all assessments of a volume and nothing else. None: those whose volume is gone.
+
+    Views that show a removed node are emptied first, because they would pick another volume by themselves.
+    """
+    with batch(scene):
+        for nodes in find_assessments(scene, volume_node):
+            made, parameters = nodes.made(), nodes.parameters
+            _clear_views(scene, {node.GetID() for node in made})
+            helpers = [*_references(parameters, _HELPERS), *(helper for owner in made for helper in _helpers(owner))]
+            for node in [*helpers, *made]:
+                if node is not None and node.GetScene() is scene:  # a helper may be listed twice
+                    scene.RemoveNode(node)
+        remove_unused_colour_nodes(scene)
+
+
+def _references(parameters: slicer.vtkMRMLScriptedModuleNode, role: str) -> list[slicer.vtkMRMLNode | None]:
+    return [parameters.GetNthNodeReference(role, n) for n in range(parameters.GetNumberOfNodeReferences(role))]
+
+
+def _by_role(nodes: AssessmentNodes) -> list[tuple[str, Sequence[slicer.vtkMRMLNode]]]:
+    pairs = [(f"CTQA.{f.name}", getattr(nodes, f.name)) for f in fields(nodes) if f.name != "parameters"]
+    return [(role, value if isinstance(value, tuple) else (value,)) for role, value in pairs]
+
+
+def _add_parameters(scene: slicer.vtkMRMLScene, assessment: VolumeAssessment) -> slicer.vtkMRMLScriptedModuleNode:
+    node = scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", "Quality parameters")
+    node.SetAttribute(_IS_ASSESSMENT, assessment.schema_version)
+    model = assessment.model
+    values = {
+        "model.name": model.name,
+        "model.version": model.version,
+        "model.sha256": model.sha256,
+        "model.network": model.network,
+        "model.window": model.window,
+        "model.simulatedLabels": str(model.simulated_labels).lower(),
+        "model.statement": model.statement,
+        "device": assessment.device,
+        "partial": str(assessment.partial).lower(),
+        **{f"versions.{name}": version for name, version in assessment.versions.items()},
+    }
+    for name, value in values.items():
+        node.SetParameter(name, value)
+    return node
+
+
+def _add_result(scene: slicer.vtkMRMLScene, assessment: VolumeAssessment) -> slicer.vtkMRMLTextNode:
+    node = scene.AddNewNodeByClass("vtkMRMLTextNode", "Quality result")
+    node.SetText(json.dumps(assessment.to_dict(), allow_nan=False))
+    return node
+
+
+def _place_beside(
+    scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLScalarVolumeNode, nodes: AssessmentNodes
+) -> None:
+    """Put the nodes under the input's parent in the subject hierarchy, where the host keeps one (the application)."""
+    hierarchy = scene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
+    item = hierarchy.GetItemByDataNode(volume_node) if hierarchy is not None else 0
+    if not item:
+        return
+    for node in nodes.made():
+        own = hierarchy.GetItemByDataNode(node)
+        if own:
+            hierarchy.SetItemParent(own, hierarchy.GetItemParent(item))
+
+
+def _clear_views(scene: slicer.vtkMRMLScene, ids: set[str]) -> None:
+    for view in nodes_of_class(scene, "vtkMRMLSliceCompositeNode"):
+        for layer in reversed(range(view.LayerLabel + 1 + view.GetNumberOfAdditionalLayers())):
+            if view.GetNthLayerVolumeID(layer) in ids:
+                view.SetNthLayerVolumeID(layer, None)
+    for view in nodes_of_class(scene, "vtkMRMLPlotViewNode"):
+        if view.GetPlotChartNodeID() in ids:
+            view.SetPlotChartNodeID(None)
+    for view in nodes_of_class(scene, "vtkMRMLTableViewNode"):
+        if view.GetTableNodeID() in ids:
+            view.SetTableNodeID(None)
+
+
+def _helpers(node: slicer.vtkMRMLNode) -> list[slicer.vtkMRMLNode]:
+    """The node's display nodes (its legend is one) and storage nodes, which the scene keeps when the node goes."""
+    found = []
+    if node.IsA("vtkMRMLDisplayableNode"):
+        found += [node.GetNthDisplayNode(n) for n in range(node.GetNumberOfDisplayNodes())]
+    if node.IsA("vtkMRMLStorableNode"):
+        found += [node.GetNthStorageNode(n) for n in range(node.GetNumberOfStorageNodes())]
+    return [helper for helper in found if helper is not None]

@@ -1,0 +1,50 @@
+"""Our colour maps as MRML nodes, one per map and scene, so that the application and a bare scene look the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+import vtk
+
+from CTQualityAssessmentLib.colours import ATTENTION, QUALITY, ColourMap
+from CTQualityAssessmentLib.mrml.scene import nodes_of_class
+from CTQualityAssessmentLib.results import MAX_SCORE
+
+_MAP = "CTQA.colourMap"
+
+
+def quality_colour_node(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLProceduralColorNode:
+    """The scene's node of :data:`QUALITY` over scores 0 to 4, made if there is none."""
+    return _colour_node(scene, QUALITY, MAX_SCORE)
+
+
+def attention_colour_node(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLProceduralColorNode:
+    """The scene's node of :data:`ATTENTION` over 0 to 1, made if there is none; display windows stretch it."""
+    return _colour_node(scene, ATTENTION, 1.0)
+
+
+def remove_unused_colour_nodes(scene: slicer.vtkMRMLScene) -> None:
+    """Take away our colour nodes that no display node refers to any more."""
+    used = {display.GetColorNodeID() for display in nodes_of_class(scene, "vtkMRMLDisplayNode")}
+    for node in nodes_of_class(scene, "vtkMRMLProceduralColorNode"):
+        if node.GetAttribute(_MAP) and node.GetID() not in used:
+            if node.GetStorageNode() is not None:
+                scene.RemoveNode(node.GetStorageNode())
+            scene.RemoveNode(node)
+
+
+def _colour_node(scene: slicer.vtkMRMLScene, colour_map: ColourMap, upper: float) -> slicer.vtkMRMLProceduralColorNode:
+    # Found by attribute, not made a singleton: closing a scene resets singletons, which would empty the map.
+    for node in nodes_of_class(scene, "vtkMRMLProceduralColorNode"):
+        if node.GetAttribute(_MAP) == colour_map.name:
+            return node
+    rgb = colour_map.rgb(256)
+    function = vtk.vtkColorTransferFunction()
+    for value, (r, g, b) in zip(np.linspace(0.0, upper, len(rgb)), rgb, strict=True):
+        function.AddRGBPoint(value, r, g, b)
+    node = slicer.vtkMRMLProceduralColorNode()
+    node.SetName(f"{colour_map.name} colours")
+    node.SetAttribute(_MAP, colour_map.name)
+    node.SetHideFromEditors(False)  # so that a user can choose it for other volumes
+    node.SetAndObserveColorTransferFunction(function)
+    return scene.AddNode(node)

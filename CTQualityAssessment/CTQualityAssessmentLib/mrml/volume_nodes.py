@@ -1,0 +1,139 @@
+"""Volumes in and out of the scene."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+import slicer.util
+import vtk
+from numpy.typing import NDArray
+
+from CTQualityAssessmentLib.mrml.errors import NonLinearTransformError, UnsuitableNodeError
+from CTQualityAssessmentLib.volume import Volume, acquisition_axis_from_affine
+from CTQualityAssessmentLib.windows import WINDOWS
+
+#: Node attribute that keeps the acquisition axis where a header told it; the affine alone cannot always say it.
+ACQUISITION_AXIS = "CTQA.acquisitionAxis"
+
+_AIR_HU = -1024
+#: No scanner measures below this; scanners write values such as -2000 and -3024 outside the field of view.
+_PADDING_BELOW_HU = -1500
+
+
+def add_volume(scene: slicer.vtkMRMLScene, volume: Volume, name: str = "CT") -> slicer.vtkMRMLScalarVolumeNode:
+    """A scalar volume node with the HU of ``volume`` (copied), shown in the soft-tissue window.
+
+    ``name`` appears in the scene and in saved files: keep patient identifiers out of it.
+    """
+    node = add_scalar_volume(scene, volume.hu, volume.ijk_to_ras, name)
+    node.SetAttribute(ACQUISITION_AXIS, str(volume.acquisition_axis))
+    node.SetVoxelValueQuantity(_code("112031", "DCM", "Attenuation Coefficient"))
+    node.SetVoxelValueUnits(_code("[hnsf'U]", "UCUM", "Hounsfield unit"))
+    window = WINDOWS["soft-tissue"]
+    display = node.GetDisplayNode()
+    display.SetAutoWindowLevel(False)
+    display.SetWindowLevel(window.width, window.level)
+    return node
+
+
+def add_scalar_volume(
+    scene: slicer.vtkMRMLScene, values: NDArray[np.generic], ijk_to_ras: NDArray[np.float64], name: str
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """A scalar volume node with a display node.
+
+    Args:
+        scene: where it goes.
+        values: ``[k, j, i]``; copied.
+        ijk_to_ras: 4 x 4, millimetres; may be oblique, sheared and left-handed.
+        name: of the node.
+    """
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(np.asarray(ijk_to_ras, dtype=np.float64)))
+    slicer.util.updateVolumeFromArray(node, values)
+    node.CreateDefaultDisplayNodes()
+    node.AddDefaultStorageNode()
+    # Else a left-handed grid comes back from a saved scene turned over, and slice indices point at other slices.
+    node.GetStorageNode().SetForceRightHandedIJKCoordinateSystem(False)
+    return node
+
+
+def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode, acquisition_axis: int | None = None) -> Volume:
+    """The volume of a node in world coordinates, parent transforms included.
+
+    Voxels are shared with the node where they already are int16 or float32 HU without padding, and copied otherwise:
+    do not write into them.
+
+    Args:
+        node: a scalar volume in HU.
+        acquisition_axis: 0, 1 or 2 for i, j or k where the caller knows it; else the node's attribute
+            :data:`ACQUISITION_AXIS`, else a guess from the grid.
+
+    Raises:
+        UnsuitableNodeError: the node is no scalar volume or is empty.
+        NonLinearTransformError: it is under a transform that is not linear.
+    """
+    if node is None or node.GetClassName() != "vtkMRMLScalarVolumeNode":
+        raise UnsuitableNodeError(
+            "The input is not a grey-value volume.",
+            "Choose a CT volume, not a label map, colour image or vector field.",
+        )
+    image = node.GetImageData()
+    if image is None or image.GetNumberOfPoints() == 0 or image.GetNumberOfScalarComponents() != 1:
+        raise UnsuitableNodeError("The volume holds no voxels.", "Load it again, or choose another volume.")
+    matrix = ijk_to_world(node)
+    hu, warnings = _settled(slicer.util.arrayFromVolume(node))
+    units = node.GetVoxelValueUnits()
+    if units is not None and units.GetCodeValue() and units.GetCodeValue() != "[hnsf'U]":
+        warnings.append("The volume says that its values are not in Hounsfield units.")
+    if acquisition_axis is None:
+        stored = node.GetAttribute(ACQUISITION_AXIS)
+        known = stored in ("0", "1", "2")
+        acquisition_axis = int(stored) if known else acquisition_axis_from_affine(matrix, hu.shape)
+    return Volume(hu, matrix, acquisition_axis, warnings=tuple(warnings))
+
+
+def ijk_to_ras(node: slicer.vtkMRMLVolumeNode) -> NDArray[np.float64]:
+    """The node's own 4 x 4 matrix from voxel indices to millimetres, without parent transforms."""
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    return slicer.util.arrayFromVTKMatrix(matrix)
+
+
+def ijk_to_world(node: slicer.vtkMRMLVolumeNode) -> NDArray[np.float64]:
+    """The 4 x 4 matrix from voxel indices to world millimetres, parent transforms included.
+
+    Raises:
+        NonLinearTransformError: a parent transform is not linear.
+    """
+    parent = node.GetParentTransformNode()
+    if parent is None:
+        return ijk_to_ras(node)
+    if not parent.IsTransformToWorldLinear():
+        raise NonLinearTransformError
+    to_world = vtk.vtkMatrix4x4()
+    parent.GetMatrixTransformToWorld(to_world)
+    return slicer.util.arrayFromVTKMatrix(to_world) @ ijk_to_ras(node)
+
+
+def _settled(array: NDArray[np.generic]) -> tuple[NDArray[np.generic], list[str]]:
+    """Voxels as int16 or float32, finite and without padding; copied only where something had to change."""
+    warnings = []
+    if np.issubdtype(array.dtype, np.floating):
+        hu = array.astype(np.float32, copy=False)
+    else:
+        low, high = int(array.min()), int(array.max())
+        fits = np.iinfo(np.int16).min <= low and high <= np.iinfo(np.int16).max
+        hu = array.astype(np.int16 if fits else np.float32, copy=False)
+    # One comparison finds padding and, being false for it, NaN; the upper bound finds infinity.
+    bad = ~((hu >= _PADDING_BELOW_HU) & (hu <= np.finfo(np.float32).max))
+    if bad.any():
+        if not np.isfinite(hu).all():
+            warnings.append("Voxels without a value were taken for air.")
+        hu = np.where(bad, hu.dtype.type(_AIR_HU), hu)
+    return hu, warnings
+
+
+def _code(value: str, scheme: str, meaning: str) -> slicer.vtkCodedEntry:
+    entry = slicer.vtkCodedEntry()
+    entry.SetValueSchemeMeaning(value, scheme, meaning)
+    return entry
