@@ -111,8 +111,8 @@ class ClinReadNetOutput(NamedTuple):
     """What a :class:`ClinReadNet` says about B slices.
 
     Attributes:
-        fine_logits: ``(B, fine_levels)``.
-        coarse_logits: ``(B, coarse_levels)``.
+        fine_logits: ``(B, fine_levels)`` float32.
+        coarse_logits: ``(B, coarse_levels)`` float32.
         features: ``(B, F)`` float32, pooled over the slice, before the head.
         attention: by (stage from 0, index of the temperature), ``(B, h, w)`` float32 on the stage's token grid: the
             attention a token receives relative to an even spread over its window, mean over the stage's blocks and
@@ -258,8 +258,10 @@ class ClinReadNet(nn.Module):
             tokens, received = stage(tokens, index in attention_stages)
             if received is not None:
                 attention.update({(index, m): received[m] for m in range(received.shape[0])})
-        features = self.head.pool(self.norm(tokens).flatten(1, 2), edges)
-        fine, coarse = self.head(features)
+        # Cheap and last: in float32 also under autocast, or the logits would come in steps of 0.03.
+        with torch.autocast(x.device.type, enabled=False):
+            features = self.head.pool(self.norm(tokens.float()).flatten(1, 2), edges)
+            fine, coarse = self.head(features)
         return ClinReadNetOutput(fine, coarse, features, attention, sobel_energy(x) if with_sobel_energy else None)
 
 

@@ -5,6 +5,7 @@ The fine grades are evenly spread over [0, 4], the range of the LDCTIQAC2023 rat
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -40,7 +41,9 @@ def grade_values(levels: int, device: torch.device | None = None) -> Tensor:
 def expected_score(fine_logits: Tensor) -> Tensor:
     """The mean score of each slice, ``(B,)`` float32 in [0, 4], from logits ``(B, K)``."""
     probabilities = fine_logits.float().softmax(dim=-1)
-    return (probabilities @ grade_values(fine_logits.shape[-1], fine_logits.device)).clamp(0.0, TOP_SCORE)
+    # A sum, not a matrix product, which autocast would round to bfloat16.
+    score = (probabilities * grade_values(fine_logits.shape[-1], fine_logits.device)).sum(dim=-1)
+    return score.clamp(0.0, TOP_SCORE)
 
 
 def score_distribution(fine_logits: Tensor) -> ScoreDistribution:
@@ -50,7 +53,7 @@ def score_distribution(fine_logits: Tensor) -> ScoreDistribution:
     probabilities = fine_logits.float().softmax(dim=-1)
     expected = expected_score(fine_logits)
     variance = (probabilities * (values - expected.unsqueeze(-1)).square()).sum(dim=-1)
-    entropy = torch.special.entr(probabilities).sum(dim=-1) / torch.tensor(float(levels)).log()
+    entropy = torch.special.entr(probabilities).sum(dim=-1) / math.log(levels)
     return ScoreDistribution(
         probabilities, expected, values[probabilities.argmax(dim=-1)], variance.sqrt(), entropy.clamp(0.0, 1.0)
     )

@@ -1,0 +1,93 @@
+"""SOQN: edges, their folded form, and the distribution head."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from CTQualityAssessmentLib.networks.sobel_ordinal import SOBEL_KERNELS, DistributionHead, SobelEdges, sobel_energy
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(5)
+
+
+def unfolded(edges: SobelEdges, image: torch.Tensor) -> torch.Tensor:
+    """Filters, gain, bias, concatenation and convolutions one after the other, as the method describes them."""
+    padded = F.pad(image, (2, 2, 2, 2), mode="replicate")
+    responses = F.conv2d(padded, edges.kernels) * edges.gain[:, None, None] + edges.bias[:, None, None]
+    joined = torch.cat([padded[..., 1:-1, 1:-1], responses], dim=1)
+    x = F.gelu(edges.norm1(edges.conv1(joined)))
+    return F.gelu(edges.norm2(edges.conv2(x)))
+
+
+def test_folded_edges_are_the_edges_of_the_definition():
+    """The fold is for speed only: same values, same gradients for gains, biases and kernels."""
+    edges = SobelEdges(filters=8, width=8, out_channels=12)
+    with torch.no_grad():
+        edges.gain.uniform_(0.5, 2.0)
+        edges.bias.normal_()
+    image = torch.rand(2, 1, 20, 28)
+    expected, got = unfolded(edges, image), edges(image)
+    assert got.shape == (2, 12, 5, 7)
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-5)
+    upstream = torch.randn_like(got)
+    parameters = list(edges.parameters())
+    for a, b in zip(
+        torch.autograd.grad(got, parameters, upstream),
+        torch.autograd.grad(expected, parameters, upstream),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
+
+
+def test_sobel_kernels_ignore_brightness_and_see_four_directions():
+    assert SOBEL_KERNELS.sum(dim=(1, 2, 3)).abs().max() == 0
+    directions = []
+    for kernel in SOBEL_KERNELS[:, 0]:
+        row, column = torch.meshgrid(torch.arange(3.0), torch.arange(3.0), indexing="ij")
+        directions.append(math.degrees(math.atan2(-(kernel * row).sum(), (kernel * column).sum())) % 180)
+    assert directions == pytest.approx([0, 45, 90, 135])
+
+
+@pytest.mark.parametrize("angle", [0, 30, 45, 77, 90])
+def test_energy_of_a_ramp_is_its_slope_in_every_direction(angle):
+    """An edge map that prefers a direction would show streaks that are not there."""
+    row, column = torch.meshgrid(torch.arange(16.0), torch.arange(16.0), indexing="ij")
+    ramp = 0.01 * (math.cos(math.radians(angle)) * column + math.sin(math.radians(angle)) * row)
+    energy = sobel_energy(ramp[None, None])
+    assert energy.shape == (1, 1, 16, 16)
+    torch.testing.assert_close(energy[..., 1:-1, 1:-1], torch.full((1, 1, 14, 14), 0.01), rtol=1e-4, atol=0)
+
+
+def test_the_border_of_an_even_image_is_no_edge():
+    assert sobel_energy(torch.full((1, 1, 9, 7), 0.6)).max() < 1e-6
+    edges = SobelEdges(filters=4, width=8, out_channels=8)
+    kernel, bias = edges.folded()
+    response = F.conv2d(F.pad(torch.full((1, 1, 8, 8), 0.6), (2, 1, 2, 1), mode="replicate"), kernel, bias, stride=2)
+    assert response.std(dim=(2, 3)).max() < 1e-6
+
+
+def test_filters_must_cover_the_four_directions():
+    with pytest.raises(ValueError, match="multiple of 4"):
+        SobelEdges(filters=6, width=8, out_channels=8)
+
+
+def test_pooled_features_are_mean_spread_and_edges():
+    head = DistributionHead(3, 2, 8, 0.0, 21, 5)
+    tokens, edges = torch.randn(2, 10, 3), torch.randn(2, 2, 4, 5)
+    pooled = head.pool(tokens, edges)
+    assert pooled.shape == (2, head.features) == (2, 8)
+    torch.testing.assert_close(pooled[:, :3], tokens.mean(1))
+    torch.testing.assert_close(pooled[:, 3:6], tokens.std(1, unbiased=False), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(pooled[:, 6:], edges.mean((2, 3)))
+
+
+def test_an_image_of_one_token_has_finite_gradients():
+    """The root of a zero variance has an infinite slope; one such slice would ruin the weights."""
+    tokens = torch.randn(1, 1, 3, requires_grad=True)
+    DistributionHead(3, 0, 8, 0.0, 21, 5).pool(tokens, None).sum().backward()
+    assert tokens.grad.isfinite().all()
