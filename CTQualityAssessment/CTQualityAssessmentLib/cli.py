@@ -50,8 +50,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_out = Console(markup=False, highlight=False)
-_err = Console(stderr=True, markup=False, highlight=False)
+# soft_wrap: a line stays a line, so that checksums and messages can be searched for.
+_out = Console(markup=False, highlight=False, soft_wrap=True)
+_err = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
 
 InputPath = Annotated[
     Path, typer.Argument(metavar="PATH", help="DICOM folder, zip or file; NIfTI, NRRD, MHA/MHD or challenge TIFF.")
@@ -281,7 +282,7 @@ def _plain_errors() -> Iterator[None]:
     except typer.Exit:
         raise
     except CTQAError as error:
-        _err.print(f"Error: {error}", soft_wrap=True)
+        _err.print(f"Error: {error}")
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
         _err.print("Stopped; nothing was written.")
@@ -291,8 +292,7 @@ def _plain_errors() -> Iterator[None]:
             raise
         _err.print(
             f"Error: An unexpected fault stopped the run ({type(error).__name__}). "
-            "Set CTQA_TRACEBACK=1 to see where, and report it without patient data.",
-            soft_wrap=True,
+            "Set CTQA_TRACEBACK=1 to see where, and report it without patient data."
         )
         raise typer.Exit(EXIT_FAULT) from None
 
