@@ -147,10 +147,10 @@ def test_colours_are_those_of_the_map_and_the_worst_score_is_not_taken_for_nothi
     np.testing.assert_allclose(rgba[1:, 2, 2, :3], expected, atol=2.5)
 
 
-def test_attention_is_clear_up_to_neutral_and_coloured_above(scene):
+def test_attention_is_clear_near_neutral_and_coloured_above(scene):
     volume = make_volume((1, 4, 4))
     attention = make_attention(volume, grid=(2, 2), refused=())
-    attention.values[0] = [[0.5, 1.5], [2.0, 3.0]]
+    attention.values[0] = [[1.1, 1.5], [2.0, 3.0]]
     node = add_attention_overlay(scene, add_volume(scene, volume), make_assessment(volume, [2.0]), attention, upper=3.0)
     rgba = shown_rgba(node)[0]
     assert rgba[..., 3].tolist() == [[0, 255], [255, 255]]

@@ -104,11 +104,14 @@ def add_attention_overlay(
     attention: AttentionMap,
     upper: float,
 ) -> slicer.vtkMRMLScalarVolumeNode:
-    """A node such as "Attention focus stage 3": clear up to the neutral value 1, then in colour up to ``upper``."""
+    """A node such as "Attention focus stage 3", in colour from the neutral value 1 up to ``upper``.
+
+    Clear below a tenth of that range: the colours start at black, which would only darken the image there.
+    """
     values = np.where(np.isfinite(attention.values), attention.values, np.float32(NO_VALUE)).astype(np.float32)
     name = f"Attention {attention.temperature} stage {attention.stage}"
     node = _add_overlay(scene, volume_node, assessment.geometry, GridMap(values, attention.ijk_to_ras), name)
-    _show(node, attention_colour_node(scene), 1.0, upper, visible_from=1.0)
+    _show(node, attention_colour_node(scene), 1.0, upper, visible_from=1.0 + 0.1 * (upper - 1.0))
     add_legend(scene, node, "Attention", label_count=3, on_left=True)
     return node
 

@@ -43,7 +43,7 @@ def load_scene(scene: slicer.vtkMRMLScene, path: Path) -> None:
         SceneFileError: the file is missing, damaged or not a scene bundle.
     """
     register_node_classes(scene)
-    # VTK takes a damaged bundle apart as far as it goes and reports success, so the archive is checked here.
+    # A cut-off archive is noticed here, before VTK prints the path on the terminal.
     if not zipfile.is_zipfile(path) or not scene.ReadFromMRB(str(path)):
         raise SceneFileError("The scene could not be opened.", "Choose a .mrb file that was saved completely.")
 
