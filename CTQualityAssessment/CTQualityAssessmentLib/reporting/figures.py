@@ -77,8 +77,10 @@ def _marked_slices(assessment: VolumeAssessment) -> dict[str, int]:
         return {}
     if summary.scored == 1:
         return {"only scored": summary.best}
-    parts = {"worst": summary.worst[0], "best": summary.best, "median": summary.median_slice}
-    return {name: index for n, (name, index) in enumerate(parts.items()) if index not in list(parts.values())[:n]}
+    parts = {"worst": summary.worst[0], "median": summary.median_slice, "best": summary.best}
+    if parts["median"] in (parts["worst"], parts["best"]):
+        del parts["median"]
+    return parts
 
 
 def _write_header(figure: Figure, assessment: VolumeAssessment) -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 QUALITY_COLOURS = ListedColormap(QUALITY.rgb(256), name=QUALITY.name)
 _REFUSED = {"facecolor": "#e6e6e6", "edgecolor": "#bdbdbd", "hatch": "///", "linewidth": 0}
+#: Least distance between two labels beside the cut.
+_LABEL_POINTS = 8.0
 _REFUSED_LABEL = {"fontsize": 7, "color": "#404040", "bbox": {"facecolor": "white", "edgecolor": "none", "pad": 1}}
 
 
@@ -36,7 +38,9 @@ def draw_curve(axes: Axes, volume: Volume, assessment: VolumeAssessment, marked:
     for code, start, end in _refused_stretches(assessment):
         axes.axvspan(start - 0.5, end + 0.5, **_REFUSED, zorder=0)
         if end - start + 1 > 0.03 * len(scores):
-            axes.text((start + end) / 2, 0.1, code, rotation=90, ha="center", va="bottom", **_REFUSED_LABEL)
+            axes.text(
+                (start + end) / 2, 0.1, code.replace("-", " "), rotation=90, ha="center", va="bottom", **_REFUSED_LABEL
+            )
     lower, upper = np.clip(scores - spread, 0, MAX_SCORE), np.clip(scores + spread, 0, MAX_SCORE)
     axes.fill_between(slices, lower, upper, color="#9a9a9a", alpha=0.3, linewidth=0)
     axes.axhline(FAIR_SCORE, color="#b00020", linewidth=0.9, linestyle=(0, (4, 2)))
@@ -48,7 +52,7 @@ def draw_curve(axes: Axes, volume: Volume, assessment: VolumeAssessment, marked:
             (index, scores[index]),
             (0, 9),
             textcoords="offset points",
-            ha="center",
+            ha="left" if index < 0.05 * len(scores) else "right" if index > 0.95 * len(scores) else "center",
             fontsize=7,
             fontweight="bold",
             arrowprops={"arrowstyle": "-", "linewidth": 0.6, "shrinkB": 1},
@@ -95,17 +99,19 @@ def draw_cut(axes: Axes, volume: Volume, assessment: VolumeAssessment, crop: Cro
         aspect=step_mm,
         interpolation="nearest",
     )
-    for name, index in marked.items():
-        axes.plot([-1.5 * band, width], [index, index], color="white", linewidth=0.5, alpha=0.8)
-        axes.annotate(name, (width, index), (2, 0), textcoords="offset points", va="center", fontsize=6)
     axes.set_xlim(-2 * band, width)
     down = stack.ijk_to_ras[:3, 2]
-    if patient_letter(down) in "SAR":  # head, front or right up, as films are hung
-        axes.set_ylim(ends)
-        down = -down
-    else:
-        axes.set_ylim(ends[::-1])
-    write_sides(axes, stack.ijk_to_ras[:3, 0], down)
+    upwards = patient_letter(down) in "SAR"  # head, front or right up, as films are hung
+    axes.set_ylim(ends if upwards else ends[::-1])
+    down = -down if upwards else down
+    points_per_slice = 72 * axes.get_position().width * axes.figure.get_figwidth() * step_mm / (width + 2 * band)
+    below = -np.inf
+    for name, index in sorted(marked.items(), key=lambda item: item[1] if upwards else -item[1]):
+        axes.plot([-1.5 * band, width], [index, index], color="white", linewidth=0.5, alpha=0.8)
+        height = points_per_slice * (index if upwards else -index)
+        below = max(height, below + _LABEL_POINTS)
+        axes.annotate(name, (width, index), (3, below - height), textcoords="offset points", va="center", fontsize=6)
+    write_sides(axes, stack.ijk_to_ras[:3, 0], down, flat=points_per_slice * count < 5 * _LABEL_POINTS)
 
 
 def _refused_stretches(assessment: VolumeAssessment) -> list[tuple[str, int, int]]:

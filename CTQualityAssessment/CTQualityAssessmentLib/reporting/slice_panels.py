@@ -70,12 +70,15 @@ def draw_slice(axes: Axes, volume: Volume, index: int, crop: Crop) -> None:
     write_sides(axes, slices.ijk_to_ras[:3, 0], slices.ijk_to_ras[:3, 1])
 
 
-def write_sides(axes: Axes, right: NDArray[np.float64], down: NDArray[np.float64]) -> None:
-    """Letters of the patient's sides at the four edges of an image; ``right`` and ``down`` are RAS directions."""
+def write_sides(axes: Axes, right: NDArray[np.float64], down: NDArray[np.float64], flat: bool = False) -> None:
+    """Letters of the patient's sides at the edges of an image; ``right`` and ``down`` are RAS directions.
+
+    A ``flat`` image has room for the letters at its left and right only.
+    """
     axes.set_xticks([])
     axes.set_yticks([])
     places = ((0.5, 0.985, -down), (0.5, 0.015, down), (0.015, 0.5, -right), (0.985, 0.5, right))
-    for x, y, direction in places:
+    for x, y, direction in places[2:] if flat else places:
         axes.text(
             x,
             y,
