@@ -32,7 +32,9 @@ def read_challenge(files: list[Path], progress: Progress, cancelled: Cancelled) 
 
     Raises:
         NotChallengeScaleError: not floating point within [0, 1], more than one channel, or of differing matrix sizes.
-        NotAnImageError: not a TIFF. DamagedPixelDataError: a page cannot be decoded. ReadingCancelledError, TooLargeError, NotReadableError.
+        NotAnImageError: not a TIFF.
+        DamagedPixelDataError: a page cannot be decoded.
+        TooLargeError, NotReadableError, ReadingCancelledError: as their names say.
     """
     import tifffile
 

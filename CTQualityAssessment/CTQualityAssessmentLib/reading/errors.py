@@ -69,12 +69,12 @@ class NotAVolumeError(ReadingError):
 
 
 class UnsupportedGeometryError(ReadingError):
-    """The file format's reader cannot express the grid (a sheared NIfTI, a zero spacing)."""
+    """The grid of an image file is degenerate: a zero or non-finite spacing, or parallel axes."""
 
     def __init__(self) -> None:
         super().__init__(
-            "The grid of this image is sheared or has no extent.",
-            "Read the original DICOM series, or resample the image to an orthogonal grid.",
+            "The grid of this image has no extent in some direction.",
+            "Convert the original DICOM series again.",
         )
 
 

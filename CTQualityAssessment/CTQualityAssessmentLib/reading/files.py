@@ -8,8 +8,9 @@ from pathlib import Path
 
 from CTQualityAssessmentLib.reading.errors import NotReadableError, PathNotFoundError, TooLargeError
 
-#: Suffixes that SimpleITK is trusted with, and those of the challenge's format.
-IMAGE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
+#: Suffixes of the formats that are not recognised by their content.
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
+ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
 TIFF_SUFFIXES = (".tif", ".tiff")
 
 _MAX_FILES = 100_000

@@ -194,12 +194,11 @@ def read_frames(path: Path) -> list[Frame]:
         single = Frame(path, None, values, syntax)
         count = int(single.number("NumberOfFrames") or 1)
         groups = dataset.get(_PER_FRAME)
-        if not groups or single.kind not in ("slice", "scout"):
+        if not groups or len(groups) != count or single.kind not in ("slice", "scout"):
             return [single]
         shared = _grouped(dataset.get(_SHARED) or [])
         return [
-            Frame(path, index, {**values, **shared, **_grouped([group])}, syntax)
-            for index, group in enumerate(groups[:count])
+            Frame(path, index, {**values, **shared, **_grouped([group])}, syntax) for index, group in enumerate(groups)
         ]
     except PermissionError:
         raise

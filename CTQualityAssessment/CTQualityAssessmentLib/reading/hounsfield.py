@@ -7,7 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from CTQualityAssessmentLib.reading.errors import NotHounsfieldError, TooLargeError
+from CTQualityAssessmentLib.calls import Cancelled
+from CTQualityAssessmentLib.reading.errors import (
+    NonFiniteValuesError,
+    NotHounsfieldError,
+    ReadingCancelledError,
+    TooLargeError,
+)
 
 #: HU of air on the 12-bit scale. Scanners fill the area outside the reconstruction with -2000, -2048, -3024 or less;
 #: whatever lies below the scale becomes air, so that the same patient gives the same voxels on every scanner.
@@ -15,6 +21,8 @@ AIR = -1024
 _HIGHEST = 32767
 
 _MAX_VOXELS = 2**31
+#: Floating point values closer to whole numbers than this are whole numbers that went through arithmetic.
+_WHOLE = 1e-3
 
 
 def check_size(rows: int, columns: int, slices: int) -> None:
@@ -29,8 +37,10 @@ def check_size(rows: int, columns: int, slices: int) -> None:
 
 def store(values: NDArray[np.generic], out: NDArray[np.generic]) -> None:
     """Write one slice of finite HU into the volume, held within [-1024, 32767]; integers are rounded to."""
-    if out.dtype.kind == "i" and values.dtype.kind == "f":
+    if values.dtype.kind == "f" and out.dtype.kind == "i":
         values = np.rint(values)
+    elif values.dtype.kind == "u" or values.itemsize < 2:
+        values = values.astype(np.int64)  # the limits must fit the type
     np.clip(values, AIR, _HIGHEST, out=out, casting="unsafe")
 
 
@@ -90,3 +100,53 @@ def refuse_or_warn(values: NDArray[np.float32]) -> tuple[str, ...]:
     if not judgement.has_air:
         return ("There is no air near -1000 HU in the images: the values may be clipped, shifted or not HU.",)
     return ()
+
+
+def settle(
+    stored: NDArray[np.generic], slope: float, intercept: float, cancelled: Cancelled
+) -> tuple[NDArray[np.generic], tuple[str, ...]]:
+    """HU of a format that names neither unit nor modality, so that the values decide.
+
+    What cannot be HU is refused, what may be gets a warning. NaN and infinite voxels, which resampling leaves outside
+    of its source, become air with a warning, and are refused where they are most of the volume.
+
+    Args:
+        stored: ``[k, j, i]``, of any real type.
+        slope: HU are ``stored * slope + intercept``.
+
+    Returns:
+        int16 where all HU are whole numbers, else float32, of the same shape; warnings.
+
+    Raises:
+        NotHounsfieldError, NonFiniteValuesError, ReadingCancelledError: as their names say.
+    """
+    scaled = (slope, intercept) != (1.0, 0.0)
+
+    def hu_of(plane: NDArray[np.generic]) -> NDArray[np.generic]:
+        return plane.astype(np.float64) * slope + intercept if scaled else plane
+
+    always_whole = stored.dtype.kind in "iu" and float(slope).is_integer() and float(intercept).is_integer()
+    whole = always_whole or all(_is_whole(hu_of(plane)) for plane in stored)
+    hu = np.empty(stored.shape, dtype=np.int16 if whole else np.float32)
+    samples, replaced = [], 0
+    for plane, out in zip(stored, hu, strict=True):
+        if cancelled():
+            raise ReadingCancelledError
+        values = hu_of(plane)
+        if values.dtype.kind == "f":
+            finite = np.isfinite(values)
+            replaced += values.size - int(np.count_nonzero(finite))
+            values = np.where(finite, values, AIR)
+        samples.append(sample(values))
+        store(values, out)
+    if replaced > 0.5 * stored.size:
+        raise NonFiniteValuesError
+    warnings = refuse_or_warn(np.concatenate(samples))
+    if replaced:
+        warnings = (f"{replaced} voxel(s) are not numbers and were taken for air.", *warnings)
+    return hu, warnings
+
+
+def _is_whole(values: NDArray[np.generic]) -> bool:
+    finite = values[np.isfinite(values)]
+    return bool(np.all(np.abs(finite - np.rint(finite)) < _WHOLE))

@@ -1,4 +1,4 @@
-"""NIfTI, NRRD, MHA and MHD through SimpleITK."""
+"""NRRD, MHA and MHD through SimpleITK."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from CTQualityAssessmentLib.calls import Cancelled, Progress
 from CTQualityAssessmentLib.reading.errors import (
     DamagedPixelDataError,
-    NonFiniteValuesError,
     NotAnImageError,
     NotAVolumeError,
     ReadingCancelledError,
@@ -19,25 +18,19 @@ from CTQualityAssessmentLib.reading.errors import (
     WrongModalityError,
 )
 from CTQualityAssessmentLib.reading.geometry import LPS_TO_RAS
-from CTQualityAssessmentLib.reading.hounsfield import AIR, check_size, refuse_or_warn, sample, store
+from CTQualityAssessmentLib.reading.hounsfield import check_size, settle
 from CTQualityAssessmentLib.volume import AcquisitionFacts, Volume, acquisition_axis_from_affine
 
 if TYPE_CHECKING:
     import SimpleITK
 
-_INTEGRAL = 1e-3
-
 
 def read_image_file(path: Path, progress: Progress, cancelled: Cancelled) -> Volume:
-    """Read a scalar image in HU.
-
-    These formats name neither unit nor modality, so the values decide: what cannot be HU is refused, what may be gets
-    a warning. NaN and infinite voxels, which resampling leaves outside the source, become air with a warning, and
-    are refused where they are most of the volume.
+    """Read a scalar image in HU; see :func:`~CTQualityAssessmentLib.reading.hounsfield.settle` for its values.
 
     Raises:
-        NotAnImageError, NotAVolumeError, UnsupportedGeometryError, WrongModalityError, NotHounsfieldError, NonFiniteValuesError, DamagedPixelDataError,
-        TooLargeError, ReadingCancelledError.
+        NotAnImageError, NotAVolumeError, UnsupportedGeometryError, WrongModalityError, NotHounsfieldError,
+        NonFiniteValuesError, DamagedPixelDataError, TooLargeError, ReadingCancelledError: as their names say.
     """
     import SimpleITK
 
@@ -59,13 +52,10 @@ def read_image_file(path: Path, progress: Progress, cancelled: Cancelled) -> Vol
         image = image[:, :, :, 0]
     if image.GetDimension() == 2:
         image = SimpleITK.JoinSeries(image, 0.0, 1.0)
-    hu, warnings = _to_hu(SimpleITK.GetArrayViewFromImage(image), cancelled)
+    hu, warnings = settle(SimpleITK.GetArrayViewFromImage(image), 1.0, 0.0, cancelled)
     affine = _affine(image)
     progress(1, 1, "Reading the image")
-    axis = acquisition_axis_from_affine(affine, hu.shape)
-    if hu.shape[2 - axis] == 1:
-        warnings = (*warnings, "There is a single slice.")
-    return Volume(hu, affine, axis, AcquisitionFacts(modality=modality), warnings)
+    return volume_without_axis(hu, affine, warnings, modality)
 
 
 def _check_header(path: Path) -> str | None:
@@ -76,9 +66,7 @@ def _check_header(path: Path) -> str | None:
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
-    except RuntimeError as error:
-        if "orthonormal" in str(error):
-            raise UnsupportedGeometryError from None
+    except RuntimeError:
         raise NotAnImageError from None
     size = reader.GetSize()
     if not 2 <= len(size) <= 4 or (len(size) == 4 and size[3] != 1) or reader.GetNumberOfComponents() != 1:
@@ -98,32 +86,14 @@ def _check_header(path: Path) -> str | None:
     return None
 
 
-def _to_hu(voxels: NDArray[np.generic], cancelled: Cancelled) -> tuple[NDArray[np.generic], tuple[str, ...]]:
-    """HU as int16 where the file holds whole numbers, else float32; warnings."""
-    whole = voxels.dtype.kind in "iu" or all(_is_whole(plane) for plane in voxels)
-    hu = np.empty(voxels.shape, dtype=np.int16 if whole else np.float32)
-    samples, replaced = [], 0
-    for plane, out in zip(voxels, hu, strict=True):
-        if cancelled():
-            raise ReadingCancelledError
-        if voxels.dtype.kind == "f":
-            finite = np.isfinite(plane)
-            replaced += plane.size - int(np.count_nonzero(finite))
-            plane = np.where(finite, plane, AIR)
-        samples.append(sample(plane))
-        store(plane, out)
-    warnings = []
-    if replaced > 0.5 * voxels.size:
-        raise NonFiniteValuesError
-    if replaced:
-        warnings.append(f"{replaced} voxel(s) are not numbers and were taken for air.")
-    warnings += refuse_or_warn(np.concatenate(samples))
-    return hu, tuple(warnings)
-
-
-def _is_whole(plane: NDArray[np.floating]) -> bool:
-    finite = plane[np.isfinite(plane)]
-    return bool(np.all(np.abs(finite - np.rint(finite)) < _INTEGRAL))
+def volume_without_axis(
+    hu: NDArray[np.generic], ijk_to_ras: NDArray[np.float64], warnings: tuple[str, ...], modality: str | None = None
+) -> Volume:
+    """A volume of a format that does not say along which axis the slices were taken."""
+    axis = acquisition_axis_from_affine(ijk_to_ras, hu.shape)
+    if hu.shape[2 - axis] == 1:
+        warnings = (*warnings, "There is a single slice.")
+    return Volume(hu, ijk_to_ras, axis, AcquisitionFacts(modality=modality), warnings)
 
 
 def _affine(image: SimpleITK.Image) -> NDArray[np.float64]:

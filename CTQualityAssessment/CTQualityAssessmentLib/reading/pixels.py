@@ -48,7 +48,8 @@ def read_hu(stack: Stack, progress: Progress, cancelled: Cancelled) -> tuple[NDA
         ``[k, j, i]``: int16, or float32 where a slope or intercept is fractional; missing slots hold air. Warnings.
 
     Raises:
-        UnsupportedCompressionError, DamagedPixelDataError, MissingRescaleError, NotHounsfieldError, TooLargeError, ReadingCancelledError.
+        UnsupportedCompressionError, DamagedPixelDataError, MissingRescaleError, NotHounsfieldError, TooLargeError,
+        ReadingCancelledError: as their names say.
     """
     first = stack.frames[0]
     slices = stack.slots[-1] + 1

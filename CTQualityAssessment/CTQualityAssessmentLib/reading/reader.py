@@ -22,10 +22,11 @@ from CTQualityAssessmentLib.reading.errors import (
     SeveralImagesError,
 )
 from CTQualityAssessmentLib.reading.facts import stack_facts
-from CTQualityAssessmentLib.reading.files import IMAGE_SUFFIXES, TIFF_SUFFIXES, files_in, has_suffix
+from CTQualityAssessmentLib.reading.files import ITK_SUFFIXES, NIFTI_SUFFIXES, TIFF_SUFFIXES, files_in, has_suffix
 from CTQualityAssessmentLib.reading.frames import Frame, read_frames
 from CTQualityAssessmentLib.reading.geometry import stack_affine
 from CTQualityAssessmentLib.reading.image_files import read_image_file
+from CTQualityAssessmentLib.reading.nifti import read_nifti
 from CTQualityAssessmentLib.reading.pixels import read_hu
 from CTQualityAssessmentLib.reading.series import SeriesInfo, choose, describe
 from CTQualityAssessmentLib.reading.stacks import Stack, build_stacks
@@ -62,12 +63,13 @@ def read_volume(
             return _read_dicom(build_stacks(frames), ignored, series, progress, cancelled)
         if str(series if series is not None else 1).strip() != "1":
             raise NoSuchSeriesError(1)
-        images = [file for file in files if has_suffix(file, IMAGE_SUFFIXES)]
+        images = [file for file in files if has_suffix(file, NIFTI_SUFFIXES + ITK_SUFFIXES)]
         tiffs = [file for file in files if has_suffix(file, TIFF_SUFFIXES)]
         if len(images) > 1 or (images and tiffs):
             raise SeveralImagesError(len(images) + len(tiffs))
         if images:
-            return read_image_file(images[0], progress, cancelled)
+            read = read_nifti if has_suffix(images[0], NIFTI_SUFFIXES) else read_image_file
+            return read(images[0], progress, cancelled)
         if tiffs:
             return read_challenge(tiffs, progress, cancelled)
         raise NotAnImageError if files else EmptyFolderError

@@ -24,8 +24,9 @@ from CTQualityAssessmentLib.reading.errors import (
 )
 from CTQualityAssessmentLib.reading.frames import Frame
 
-#: Share of the slice distance by which a position may miss the even grid: headers round positions to 0.1 mm.
-_EVEN = 0.1
+#: Share of the slice distance by which a position may miss the even grid, and millimetres that are allowed in any case
+#: (up to a larger share), since headers round positions to 0.1 mm.
+_EVEN, _ROUNDING_MM, _MOST_UNEVEN = 0.1, 0.1, 0.25
 #: Slices closer than this, in millimetres, lie at the same position.
 _SAME_POSITION = 0.01
 #: Missing slices are kept as gaps up to this share of the slices that are there.
@@ -223,7 +224,12 @@ def _is_even(positions: NDArray[np.float64]) -> bool:
     if len(positions) < 3:
         return True
     grid = np.linspace(positions[0], positions[-1], len(positions))
-    return bool(np.abs(positions - grid).max() <= _EVEN * (grid[1] - grid[0]))
+    return bool(np.abs(positions - grid).max() <= _tolerance(grid[1] - grid[0]))
+
+
+def _tolerance(step: float) -> float:
+    """Millimetres by which a position may miss the even grid."""
+    return max(_EVEN * step, min(_ROUNDING_MM, _MOST_UNEVEN * step))
 
 
 def _slots(positions: NDArray[np.float64]) -> tuple[int, ...] | None:
@@ -236,7 +242,7 @@ def _slots(positions: NDArray[np.float64]) -> tuple[int, ...] | None:
     if (np.diff(slots) < 1).any() or (gaps[1:] & gaps[:-1]).any():  # gaps in a row are another slice distance
         return None
     step = (positions[-1] - positions[0]) / slots[-1]
-    even = np.abs(positions - positions[0] - slots * step).max() <= _EVEN * step
+    even = np.abs(positions - positions[0] - slots * step).max() <= _tolerance(step)
     few = slots[-1] + 1 - len(slots) <= max(1, _MAX_GAPS * len(slots))
     return tuple(int(slot) for slot in slots) if even and few else None
 
