@@ -284,6 +284,12 @@ def _plain_errors() -> Iterator[None]:
     except CTQAError as error:
         _err.print(f"Error: {error}")
         raise typer.Exit(error.exit_code) from None
+    except ModuleNotFoundError as error:
+        _err.print(
+            f"Error: The package '{error.name}' is needed for this and not installed. "
+            "Install CTQualityAssessment with its extras, as the README says."
+        )
+        raise typer.Exit(EXIT_FAULT) from None
     except KeyboardInterrupt:
         _err.print("Stopped; nothing was written.")
         raise typer.Exit(EXIT_CANCELLED) from None

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import signal
+import sys
 import zipfile
 from pathlib import Path
 
@@ -207,6 +208,12 @@ def test_a_fault_of_ours_is_one_line_too(dicom, monkeypatch):
     assert "ZeroDivisionError" in result.stderr and "Zweistein" not in result.stderr
     monkeypatch.setenv("CTQA_TRACEBACK", "1")
     assert isinstance(CliRunner().invoke(cli.app, ["assess", str(dicom)]).exception, ZeroDivisionError)
+
+
+def test_a_missing_package_is_named(dicom, monkeypatch):
+    """On a half-finished installation the user learns what to install, not that something is wrong."""
+    monkeypatch.setitem(sys.modules, "CTQualityAssessmentLib.models", None)
+    assert "'CTQualityAssessmentLib.models' is needed" in ctqa("assess", dicom, code=1).stderr
 
 
 def test_info_shows_series_geometry_and_facts(dicom):
