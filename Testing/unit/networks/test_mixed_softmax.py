@@ -30,7 +30,7 @@ def problem(heads=3, windows=5, images=2, n=4, dim=2, count=3, masked=True):
     return [v.requires_grad_() for v in values], mask
 
 
-@pytest.mark.parametrize("matrices", [1, 6, 64], ids=["one window", "two windows", "all at once"])
+@pytest.mark.parametrize("matrices", [1, 6, 64], ids=["window by window", "some windows", "all at once"])
 @pytest.mark.parametrize("masked", [False, True])
 def test_output_and_gradients_are_those_of_the_definition_whatever_the_piece(monkeypatch, matrices, masked):
     """Otherwise training would silently optimise something else, depending on the size of the image."""
