@@ -55,7 +55,9 @@ def read_challenge(files: list[Path], progress: Progress, cancelled: Cancelled) 
     if len(shapes) != 1:
         raise NotChallengeScaleError
     (shape, dtype) = shapes.pop()
-    if dtype not in ("float16", "float32", "float64") or len(shape) != 2:
+    # Damaged tags give axes of no length, or tuples where a length should be.
+    has_axes = len(shape) == 2 and all(isinstance(length, int) and length > 0 for length in shape)
+    if dtype not in ("float16", "float32", "float64") or not has_axes:
         raise NotChallengeScaleError
     check_size(*shape, len(pages))
 
@@ -69,6 +71,8 @@ def read_challenge(files: list[Path], progress: Progress, cancelled: Cancelled) 
             values = tifffile.imread(file, key=number)
         except Exception:
             raise DamagedPixelDataError from None
+        if values.shape != shape:
+            raise DamagedPixelDataError
         if not (values.min() >= -_SLACK and values.max() <= 1 + _SLACK):  # NaN fails as well
             raise NotChallengeScaleError
         hu[n] = window.invert(np.clip(values, 0.0, 1.0))

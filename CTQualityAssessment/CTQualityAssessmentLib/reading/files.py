@@ -10,7 +10,8 @@ from CTQualityAssessmentLib.reading.errors import NotReadableError, PathNotFound
 
 #: Suffixes of the formats that are not recognised by their content.
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
-ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+METAIMAGE_SUFFIXES = (".mha", ".mhd")
+ITK_SUFFIXES = (".nrrd", ".nhdr", *METAIMAGE_SUFFIXES)
 TIFF_SUFFIXES = (".tif", ".tiff")
 
 _MAX_FILES = 100_000

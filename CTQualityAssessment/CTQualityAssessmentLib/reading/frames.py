@@ -156,7 +156,7 @@ class Frame:
             return False
         row, column = cosines.reshape(2, 3)
         orthonormal = np.allclose((row @ row, column @ column, row @ column), (1, 1, 0), atol=0.02)
-        return orthonormal and min(spacing) > 0 and np.abs(self.position).max() < 1e6
+        return orthonormal and min(spacing) > 1e-3 and max(spacing) < 1e3 and np.abs(self.position).max() < 1e6
 
     @property
     def series_key(self) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ def stack_affine(stack: Stack) -> tuple[NDArray[np.float64], tuple[str, ...]]:
             warnings.append(f"Slices lie up to {stray:.2g} mm off the even grid on which they are shown.")
     else:
         thickness = first.positive("SliceThickness")
+        thickness = thickness if thickness and 1e-2 < thickness < 1e3 else None
         step = normal * (thickness or 1.0)
         assumed = "its thickness" if thickness else "1 mm"
         warnings.append(f"There is a single slice; {assumed} is taken as the slice distance.")

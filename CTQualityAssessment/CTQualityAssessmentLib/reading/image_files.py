@@ -17,8 +17,10 @@ from CTQualityAssessmentLib.reading.errors import (
     UnsupportedGeometryError,
     WrongModalityError,
 )
+from CTQualityAssessmentLib.reading.files import METAIMAGE_SUFFIXES, has_suffix
 from CTQualityAssessmentLib.reading.geometry import LPS_TO_RAS
 from CTQualityAssessmentLib.reading.hounsfield import check_size, settle
+from CTQualityAssessmentLib.reading.metaimage import is_sound_metaimage
 from CTQualityAssessmentLib.volume import AcquisitionFacts, Volume, acquisition_axis_from_affine
 
 if TYPE_CHECKING:
@@ -62,6 +64,8 @@ def _check_header(path: Path) -> str | None:
     """Refuse by the header what would cost memory or is no CT volume; the modality where the format names it."""
     import SimpleITK
 
+    if has_suffix(path, METAIMAGE_SUFFIXES) and not is_sound_metaimage(path):
+        raise NotAnImageError
     reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -74,8 +78,6 @@ def _check_header(path: Path) -> str | None:
     if "complex" in SimpleITK.GetPixelIDValueAsString(reader.GetPixelIDValue()):
         raise NotAVolumeError
     check_size(*(int(n) for n in (*size, 1)[:3]))
-    if not np.isfinite([*reader.GetSpacing(), *reader.GetOrigin()]).all() or min(reader.GetSpacing()) <= 0:
-        raise UnsupportedGeometryError
     for key in reader.GetMetaDataKeys():  # MetaImage has MET_MOD_CT, some NRRD writers a plain word
         if key.lower() == "modality":
             modality = reader.GetMetaData(key).strip().upper().removeprefix("MET_MOD_")
@@ -89,7 +91,13 @@ def _check_header(path: Path) -> str | None:
 def volume_without_axis(
     hu: NDArray[np.generic], ijk_to_ras: NDArray[np.float64], warnings: tuple[str, ...], modality: str | None = None
 ) -> Volume:
-    """A volume of a format that does not say along which axis the slices were taken."""
+    """A volume of a format that does not say along which axis the slices were taken.
+
+    Raises:
+        UnsupportedGeometryError: the matrix is not finite or has no inverse.
+    """
+    if not np.isfinite(ijk_to_ras).all() or abs(np.linalg.det(ijk_to_ras[:3, :3])) < 1e-6:
+        raise UnsupportedGeometryError
     axis = acquisition_axis_from_affine(ijk_to_ras, hu.shape)
     if hu.shape[2 - axis] == 1:
         warnings = (*warnings, "There is a single slice.")

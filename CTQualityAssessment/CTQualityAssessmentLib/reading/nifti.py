@@ -17,7 +17,6 @@ from CTQualityAssessmentLib.reading.errors import (
     NotAVolumeError,
     NotReadableError,
     ReadingCancelledError,
-    UnsupportedGeometryError,
 )
 from CTQualityAssessmentLib.reading.hounsfield import check_size, settle
 from CTQualityAssessmentLib.reading.image_files import volume_without_axis
@@ -37,13 +36,13 @@ def read_nifti(path: Path, progress: Progress, cancelled: Cancelled) -> Volume:
 
     try:
         image = nibabel.load(path)
+        if not isinstance(image, nibabel.Nifti1Pair):
+            raise NotAnImageError
+        millimetres = _MILLIMETRES.get(image.header.get_xyzt_units()[0], 1.0)
     except PermissionError:
         raise NotReadableError from None
     except Exception:  # nibabel, gzip and zlib raise many things on damaged headers
         raise NotAnImageError from None
-    if not isinstance(image, nibabel.Nifti1Pair):
-        raise NotAnImageError
-
     shape = image.shape
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
@@ -54,9 +53,7 @@ def read_nifti(path: Path, progress: Progress, cancelled: Cancelled) -> Volume:
         raise NotAnImageError
     check_size(*shape)
     affine = np.array(image.affine, dtype=np.float64)
-    affine[:3] *= _MILLIMETRES.get(image.header.get_xyzt_units()[0], 1.0)
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise UnsupportedGeometryError
+    affine[:3] *= millimetres
 
     if cancelled():
         raise ReadingCancelledError

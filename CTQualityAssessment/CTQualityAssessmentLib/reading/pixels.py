@@ -4,30 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from CTQualityAssessmentLib.calls import Cancelled, Progress
+from CTQualityAssessmentLib.reading.decoding import check_codec, decode_file, decode_frames
 from CTQualityAssessmentLib.reading.errors import (
     DamagedPixelDataError,
     MissingRescaleError,
     NotHounsfieldError,
-    NotReadableError,
     ReadingCancelledError,
-    UnsupportedCompressionError,
 )
 from CTQualityAssessmentLib.reading.frames import Frame
 from CTQualityAssessmentLib.reading.hounsfield import AIR, check_size, judge, refuse_or_warn, sample, store
 from CTQualityAssessmentLib.reading.stacks import Stack
+
+_Done = TypeVar("_Done")
 
 #: Decoding waits for disks as much as it computes; more threads than this only cost memory.
 _THREADS = 4
 _BATCH = 16
 #: A padding value above this would be taken for tissue.
 _TISSUE_FROM = -900
-_DEFLATED = "1.2.840.10008.1.2.1.99"
 #: Rescale types (PS3.3 C.11.1.1.2) of maps that are made from CT but are not in HU.
 _OTHER_UNITS = {"OD", "MGML", "Z_EFF", "ED", "EDW", "PCT"}
 _LOSSY = (
@@ -57,7 +58,7 @@ def read_hu(stack: Stack, progress: Progress, cancelled: Cancelled) -> tuple[NDA
     if any(set(frame.texts("RescaleType")) & _OTHER_UNITS for frame in stack.frames):
         raise NotHounsfieldError("the headers give another unit")
     for syntax in {frame.transfer_syntax for frame in stack.frames}:
-        _check_codec(syntax)
+        check_codec(syntax)
 
     rescales = [_rescale(frame) for frame in stack.frames]
     whole = all(slope.is_integer() and intercept.is_integer() for slope, intercept in filter(None, rescales))
@@ -65,11 +66,11 @@ def read_hu(stack: Stack, progress: Progress, cancelled: Cancelled) -> tuple[NDA
     for slot in set(range(slices)) - set(stack.slots):
         hu[slot] = AIR
 
-    def decode(n: int) -> tuple[NDArray[np.float32], bool]:
-        return _frame_to_hu(stack.frames[n], rescales[n] or (1.0, 0.0), hu[stack.slots[n]])
+    def to_hu(n: int, stored: NDArray[np.generic]) -> tuple[NDArray[np.float32], bool]:
+        return _frame_to_hu(stack.frames[n], stored, rescales[n] or (1.0, 0.0), hu[stack.slots[n]])
 
     samples, doubtful = [], 0
-    for piece, padding_ignored in _in_threads(decode, len(stack.frames), progress, cancelled):
+    for piece, padding_ignored in _each_frame(stack, to_hu, progress, cancelled):
         samples.append(piece)
         doubtful += padding_ignored
 
@@ -92,40 +93,47 @@ def read_hu(stack: Stack, progress: Progress, cancelled: Cancelled) -> tuple[NDA
     return hu, tuple(warnings)
 
 
-def _check_codec(transfer_syntax: str) -> None:
-    from pydicom.pixels import get_decoder
-    from pydicom.uid import UID, ImplicitVRLittleEndian
-
-    try:
-        decoder = get_decoder(UID(transfer_syntax) if transfer_syntax else ImplicitVRLittleEndian)
-    except NotImplementedError:
-        raise UnsupportedCompressionError from None
-    if not decoder.is_available:
-        raise UnsupportedCompressionError
-
-
 def _rescale(frame: Frame) -> tuple[float, float] | None:
     slope, intercept = frame.number("RescaleSlope"), frame.number("RescaleIntercept")
     return None if not slope or intercept is None else (slope, intercept)
 
 
-def _in_threads(
-    work: Callable[[int], Any], count: int, progress: Progress, cancelled: Cancelled
-) -> Iterator[tuple[NDArray[np.float32], bool]]:
+def _each_frame(
+    stack: Stack, work: Callable[[int, NDArray[np.generic]], _Done], progress: Progress, cancelled: Cancelled
+) -> Iterator[_Done]:
+    """Results of ``work(n, stored values of frame n)``; files of one slice are decoded in threads."""
+    frames = stack.frames
+    files: dict[Path, list[int]] = {}
+    for n, frame in enumerate(frames):
+        files.setdefault(frame.path, []).append(n)
+    singles = [n for n, frame in enumerate(frames) if frame.index is None]
+    multiples = [numbers for numbers in files.values() if frames[numbers[0]].index is not None]
+    done = 0
+
+    def report() -> None:
+        if cancelled():
+            raise ReadingCancelledError
+        progress(done, len(frames), "Reading slices")
+
     with ThreadPoolExecutor(_THREADS) as pool:
-        for start in range(0, count, _BATCH):
-            if cancelled():
-                raise ReadingCancelledError
-            progress(start, count, "Reading slices")
-            yield from pool.map(work, range(start, min(start + _BATCH, count)))
-    progress(count, count, "Reading slices")
+        for start in range(0, len(singles), _BATCH):
+            report()
+            batch = singles[start : start + _BATCH]
+            yield from pool.map(lambda n: work(n, decode_file(frames[n])), batch)
+            done += len(batch)
+    for numbers in multiples:
+        for n, stored in zip(numbers, decode_frames([frames[n] for n in numbers]), strict=True):
+            if done % _BATCH == 0:
+                report()
+            yield work(n, stored)
+            done += 1
+    progress(done, len(frames), "Reading slices")
 
 
 def _frame_to_hu(
-    frame: Frame, rescale: tuple[float, float], out: NDArray[np.generic]
+    frame: Frame, stored: NDArray[np.generic], rescale: tuple[float, float], out: NDArray[np.generic]
 ) -> tuple[NDArray[np.float32], bool]:
     """Write a frame's HU into ``out``; returns a sample before clipping and whether padding was not believed."""
-    stored = _decode(frame)
     if stored.shape != out.shape:
         raise DamagedPixelDataError
     slope, intercept = rescale
@@ -164,26 +172,3 @@ def _padding(frame: Frame, stored: NDArray[np.generic]) -> NDArray[np.bool_] | N
     else:
         ends = [end % (1 << bits) for end in ends]
     return (stored >= min(ends)) & (stored <= max(ends))
-
-
-def _decode(frame: Frame) -> NDArray[np.generic]:
-    """Stored values of a frame, ``(rows, columns)``."""
-    from pydicom import dcmread
-    from pydicom.pixels import pixel_array
-    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-
-    try:
-        if frame.index is not None and frame.transfer_syntax not in ("", _DEFLATED):
-            return pixel_array(frame.path, index=frame.index, raw=True)  # reads this frame only
-        dataset = dcmread(frame.path, force=True)
-        if not frame.transfer_syntax:
-            implicit = dataset.original_encoding[0]
-            dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
-        return pixel_array(dataset, index=frame.index, raw=True)
-    except PermissionError:
-        raise NotReadableError from None
-    except MemoryError:
-        raise
-    except Exception:
-        # Decoders of damaged data raise anything; codecs were checked to be there before.
-        raise DamagedPixelDataError from None

@@ -139,13 +139,15 @@ def _files(path: Path, cancelled: Cancelled) -> Iterator[list[Path]]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep pydicom from printing header values: every problem is told in our own words."""
-    logger = logging.getLogger("pydicom")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    """Keep the parsers from printing header values: every problem is told in our own words."""
+    loggers = [logging.getLogger(name) for name in ("pydicom", "nibabel.global", "tifffile")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,138 @@
+"""Pixel data of DICOM files to stored values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from CTQualityAssessmentLib.reading.errors import DamagedPixelDataError, NotReadableError, UnsupportedCompressionError
+from CTQualityAssessmentLib.reading.frames import Frame
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+#: Decoders of pydicom in the order of trust. GDCM comes last, for JPEG lossless, which no other has: where a damaged
+#: stream makes the others raise, GDCM may end the process.
+_PLUGINS = ("pyjpegls", "pylibjpeg", "pydicom", "pillow", "gdcm")
+
+_JPEG_START = b"\xff\xd8"
+_JPEG_2000_START = b"\xff\x4f\xff\x51"
+#: Start-of-frame markers of JPEG (C0 to CF but for tables and extensions) and JPEG-LS (F7).
+_JPEG_FRAMES = frozenset({*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC})
+
+
+def check_codec(transfer_syntax: str) -> None:
+    """Raise UnsupportedCompressionError where no installed decoder knows the transfer syntax."""
+    if transfer_syntax:
+        _plugin(transfer_syntax)
+
+
+def decode_file(frame: Frame) -> NDArray[np.generic]:
+    """Stored values of a single-frame file, ``(rows, columns)``.
+
+    Raises:
+        DamagedPixelDataError: pixel data are absent, cut short or damaged.
+        NotReadableError: the file may not be opened any more.
+    """
+    (stored,) = decode_frames([frame])
+    return stored
+
+
+def decode_frames(frames: Sequence[Frame]) -> Iterator[NDArray[np.generic]]:
+    """Stored values of frames that are in one file, one after the other.
+
+    Uncompressed multi-frame data are read frame by frame, so that no second copy of the volume is in memory.
+
+    Raises:
+        DamagedPixelDataError, NotReadableError: as :func:`decode_file`.
+    """
+    from pydicom.pixels import iter_pixels, pixel_array
+
+    first = frames[0]
+    try:
+        if first.index is not None and _is_native(first.transfer_syntax):
+            yield from iter_pixels(first.path, indices=[frame.index for frame in frames], raw=True)
+            return
+        dataset = _load(first)
+        plugin = _plugin(dataset.file_meta.TransferSyntaxUID)
+        for frame in frames:
+            _check_codestream(dataset, frame)
+            yield pixel_array(dataset, index=frame.index, raw=True, decoding_plugin=plugin)
+    except PermissionError:
+        raise NotReadableError from None
+    except MemoryError:
+        raise
+    except Exception:
+        # Decoders of damaged data raise anything; that there is a codec was checked before.
+        raise DamagedPixelDataError from None
+
+
+def _plugin(transfer_syntax: str) -> str:
+    """Name of the decoder to use, "" for uncompressed data."""
+    from pydicom.pixels import get_decoder
+    from pydicom.uid import UID
+
+    try:
+        decoder = get_decoder(UID(transfer_syntax))
+    except NotImplementedError:
+        raise UnsupportedCompressionError from None
+    if not decoder.UID.is_encapsulated:
+        return ""
+    for plugin in _PLUGINS:
+        if plugin in decoder.available_plugins:
+            return plugin
+    raise UnsupportedCompressionError
+
+
+def _is_native(transfer_syntax: str) -> bool:
+    from pydicom.uid import UID
+
+    return transfer_syntax not in ("", _DEFLATED) and not UID(transfer_syntax).is_encapsulated
+
+
+def _load(frame: Frame) -> Dataset:
+    from pydicom import dcmread
+    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    dataset = dcmread(frame.path, force=True)
+    if not frame.transfer_syntax:
+        implicit = dataset.original_encoding[0]
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+    return dataset
+
+
+def _check_codestream(dataset: Dataset, frame: Frame) -> None:
+    """Refuse a compressed frame whose own matrix is not that of the header, before memory is asked for it."""
+    from pydicom.encaps import get_frame
+
+    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return
+    options: dict[str, Any] = {"number_of_frames": int(frame.number("NumberOfFrames") or 1)}
+    if "ExtendedOffsetTable" in dataset:
+        options["extended_offsets"] = (dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths)
+    matrix = codestream_matrix(get_frame(dataset.PixelData, frame.index or 0, **options))
+    if matrix not in (None, (frame.rows, frame.columns)):
+        raise DamagedPixelDataError
+
+
+def codestream_matrix(codestream: bytes) -> tuple[int, int] | None:
+    """Rows and columns of a JPEG, JPEG-LS or JPEG 2000 codestream (ITU-T T.81 B.2.2, T.87 C.2.2, T.800 A.5.1).
+
+    None where it is none of these or has no such marker.
+    """
+    if codestream[:4] == _JPEG_2000_START:
+        columns, rows, left, top = (int.from_bytes(codestream[at : at + 4], "big") for at in (8, 12, 16, 20))
+        return rows - top, columns - left
+    if codestream[:2] != _JPEG_START:
+        return None
+    at = 2
+    while at + 9 <= len(codestream) and codestream[at] == 0xFF:
+        if codestream[at + 1] in _JPEG_FRAMES:
+            rows, columns = (int.from_bytes(codestream[n : n + 2], "big") for n in (at + 5, at + 7))
+            return rows, columns
+        at += 2 + int.from_bytes(codestream[at + 2 : at + 4], "big")
+    return None
