@@ -80,7 +80,7 @@ class Recipe:
 
 
 def read_recipe(path: Path, overrides: dict[str, Any] | None = None) -> Recipe:
-    """Reads a YAML recipe.
+    """Reads a YAML recipe, or the JSON one of a run folder.
 
     Raises:
         ValueError: an unknown field, or no phases.

@@ -1,7 +1,7 @@
 """Trains a ClinReadNet from a recipe.
 
-    python -m Training.train Training/recipes/clinreadnet.yaml --run runs/clinreadnet
-    accelerate launch -m Training.train Training/recipes/clinreadnet.yaml --run runs/clinreadnet    (several GPUs)
+    python -m Training.train Training/recipes/clinreadnet.yaml --out runs/clinreadnet
+    accelerate launch -m Training.train Training/recipes/clinreadnet.yaml --out runs/clinreadnet    (several GPUs)
 
 Calling it again with the same run folder goes on from the last checkpoint and arrives at the same weights: order,
 augmentation and dropout are functions of seed and step alone. ``Training.export`` makes a bundle of the result.
@@ -178,7 +178,7 @@ def _resume(path: Path, recipe: Recipe, network: Any, averaged: Any, optimiser: 
         return 0
     state = torch.load(path, map_location="cpu", weights_only=True)
     if state["recipe"] != json.dumps(recipe.to_dict(), sort_keys=True):
-        raise ValueError("the run folder holds a checkpoint of another recipe; choose another --run")
+        raise ValueError("the run folder holds a checkpoint of another recipe; choose another --out")
     network.load_state_dict(state["network"])
     averaged.load_state_dict(state["averaged"])
     optimiser.load_state_dict(state["optimiser"])
@@ -201,13 +201,13 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=Path)
-    parser.add_argument("--run", type=Path, help="folder of the run (default: runs/<name of the recipe>)")
+    parser.add_argument("--out", type=Path, help="folder of the run (default: runs/<name of the recipe>)")
     parser.add_argument("--data", help="data folder instead of the recipe's")
     parser.add_argument("--fold", type=int, help="validate on this fold instead of training on all")
     arguments = parser.parse_args()
     overrides = {k: v for k, v in (("data", arguments.data), ("fold", arguments.fold)) if v is not None}
     recipe = read_recipe(arguments.recipe, overrides)
-    train(recipe, arguments.run or Path("runs") / recipe.name)
+    train(recipe, arguments.out or Path("runs") / recipe.name)
 
 
 if __name__ == "__main__":

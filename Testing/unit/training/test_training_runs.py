@@ -1,0 +1,129 @@
+"""If these fail, training cannot be repeated, resumed or turned into a bundle."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+pytest.importorskip("accelerate")
+
+from CTQualityAssessmentLib.models import load_bundle
+from safetensors.torch import load_file
+
+from Training import evaluate, export
+from Training.recipe import read_recipe
+from Training.train import learning_rate, split, train
+
+NETWORK = {"size": "small", "embed_dim": 8, "heads": [1, 1, 1, 1], "depths": [1, 1, 1, 1], "window": 4,
+           "sobel_filters": 4, "edge_width": 8, "distribution_hidden": 16}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Forty images of five patients in the published layout; the noise falls as the score rises."""
+    root = tmp_path_factory.mktemp("set")
+    (root / "image").mkdir()
+    rng = np.random.default_rng(0)
+    scores, groups = {}, {}
+    for n in range(40):
+        score = (n % 5) * 1.0
+        image = np.clip(0.785 + rng.normal(0, 0.12 - 0.028 * score, (64, 64)), 0, 1)
+        name = f"{n:04d}.tif"
+        tifffile.imwrite(root / "image" / name, image.astype(np.float32))
+        scores[name] = score
+        groups[name] = {"patient": f"p{n // 8}", "source": f"s{n // 4}", "dose": 0.1 * 2 ** (n % 4), "views": 720}
+    (root / "train.json").write_text(json.dumps(scores))
+    (root / "groups.json").write_text(json.dumps(groups))
+    return root
+
+
+def recipe_for(data, tmp_path, **changes):
+    values = {
+        "name": "miniature",
+        "data": str(data),
+        "held_out": ["p4"],
+        "network": NETWORK,
+        "phases": [{"steps": 6, "batch": 4, "crop": 32, "lr": 2e-3}, {"steps": 4, "batch": 4, "lr": 1e-3}],
+        "precision": "no",
+        **changes,
+    }
+    path = tmp_path / "recipe.yaml"
+    path.write_text(json.dumps(values))
+    return read_recipe(path)
+
+
+def test_an_interrupted_run_ends_with_the_same_weights(data, tmp_path, monkeypatch):
+    recipe = recipe_for(data, tmp_path)
+    train(recipe, tmp_path / "whole", log_every=5, save_every=100)
+
+    class Killed(Exception):
+        pass
+
+    import Training.train as module
+
+    original = module._save
+
+    def save_then_die(run, recipe, step, *rest):
+        original(run, recipe, step, *rest)
+        if step == 7:
+            raise Killed
+
+    monkeypatch.setattr(module, "_save", save_then_die)
+    with pytest.raises(Killed):
+        train(recipe, tmp_path / "broken", save_every=7)
+    monkeypatch.setattr(module, "_save", original)
+    train(recipe, tmp_path / "broken", save_every=100)
+
+    whole, resumed = (load_file(tmp_path / name / "weights.safetensors") for name in ("whole", "broken"))
+    assert all(torch.equal(whole[k], resumed[k]) for k in whole)
+    log = [json.loads(line) for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
+    assert log[-1]["step"] == 10 and np.isfinite(log[-1]["loss"])
+
+
+def test_a_run_folder_of_another_recipe_is_not_overwritten(data, tmp_path):
+    train(recipe_for(data, tmp_path, phases=[{"steps": 1, "batch": 2, "lr": 1e-3}]), tmp_path / "run")
+    with pytest.raises(ValueError, match="another recipe"):
+        train(recipe_for(data, tmp_path, seed=2, phases=[{"steps": 1, "batch": 2, "lr": 1e-3}]), tmp_path / "run")
+
+
+def test_held_out_patients_are_in_no_fold(data, tmp_path):
+    from Training.data.challenge import read_challenge_folder
+
+    recipe = recipe_for(data, tmp_path, folds=2, fold=1)
+    training, validation = split(recipe, read_challenge_folder(data))
+    seen = {i.patient for i in training}, {i.patient for i in validation}
+    assert "p4" not in seen[0] | seen[1] and not seen[0] & seen[1] and all(seen)
+
+
+def test_the_rate_warms_up_and_falls_in_each_phase(data, tmp_path):
+    recipe = recipe_for(data, tmp_path, phases=[{"steps": 500, "batch": 4, "lr": 1.0}], warmup=50)
+    rates = [learning_rate(recipe, s) for s in range(500)]
+    assert rates[0] < 0.05 and max(rates) == pytest.approx(1.0, abs=0.02) and rates[-1] < 0.01
+
+
+def test_an_unknown_recipe_field_is_refused(data, tmp_path):
+    with pytest.raises(ValueError, match="lerning_rate"):
+        recipe_for(data, tmp_path, lerning_rate=1.0)
+
+
+def test_a_run_becomes_a_bundle_that_loads_and_is_evaluated(data, tmp_path, monkeypatch):
+    """The whole way: recipe, weights, table, bundle with card, verified load."""
+    recipe = recipe_for(data, tmp_path)
+    train(recipe, tmp_path / "run")
+    rows = evaluate.evaluate(data, {"miniature": tmp_path / "run"}, ("p4",), repeats=20)
+    assert [row.name for row in rows] == ["noise-level regression", "miniature"] and rows[1].images == 8
+    assert "SROCC" in rows[1].line()
+
+    (tmp_path / "manifest.json").write_text("[]")
+    monkeypatch.setenv("CTQA_DATA", str(tmp_path))
+    folder = export.export(tmp_path / "run", tmp_path / "models", [vars(row) for row in rows])
+    model = load_bundle(folder, "cpu")
+    assert model.identity.simulated_labels and "radiologists" in model.identity.statement
+    assert model.novelty is not None
+    card = (folder / "docs" / "README.md").read_text()
+    assert model.identity.sha256 in card and "| miniature | 8 |" in card
+    assert str(tmp_path) not in "".join(p.read_text() for p in folder.rglob("*.json")).replace(str(data), "")

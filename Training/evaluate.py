@@ -1,0 +1,118 @@
+"""Compares scorers on patients that none of them was trained on.
+
+    python -m Training.evaluate --data build/simulated ClinReadNet=runs/clinreadnet plain-Swin=runs/plain ...
+
+Prints and writes (``--out``) PLCC, SROCC, KROCC, their sum, MAE and PLCC by band, each with a 95 % bootstrap interval
+over source slices, and the share of pairs in the right order. The first row is the noise-level regression. The labels
+are surrogate scores of simulated images: the figures say how well a network learned them, nothing about readers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from CTQualityAssessmentLib.models import load_bundle
+from CTQualityAssessmentLib.networks.clinreadnet import clinreadnet
+from numpy.typing import NDArray
+
+from Training.data.build import HELD_OUT
+from Training.data.challenge import LabelledImage, read_challenge_folder
+from Training.data.noise_level import NoiseRegression, noise_levels
+from Training.metrics.agreement import MEASURES, band_plcc, bootstrap, pair_order
+from Training.train import predict
+
+
+@dataclass(frozen=True)
+class Row:
+    """One scorer's figures, as plain types."""
+
+    name: str
+    images: int
+    figures: dict[str, tuple[float, float, float]]
+    bands: dict[str, tuple[float, float, float]]
+    pairs: dict[str, tuple[int, int]]
+
+    def line(self) -> str:
+        """One line of the printed table."""
+        figures = "  ".join(f"{k} {v[0]:.4f} [{v[1]:.4f}, {v[2]:.4f}]" for k, v in self.figures.items())
+        bands = "  ".join(f"{k} {v[0]:.3f} [{v[1]:.3f}, {v[2]:.3f}]" for k, v in self.bands.items())
+        pairs = "  ".join(
+            f"{k} {right}/{total} ({right / total:.2%})" for k, (right, total) in self.pairs.items() if total
+        )
+        return f"{self.name} (n = {self.images})\n  {figures}\n  PLCC by band: {bands}\n  pairs in order: {pairs}"
+
+
+def measure(name: str, predicted: NDArray[np.floating], images: list[LabelledImage], repeats: int = 500) -> Row:
+    """All figures of one scorer."""
+    true = np.array([image.score for image in images])
+    sources = [image.source for image in images]
+    figures = {key: tuple(bootstrap(f, predicted, true, sources, repeats)) for key, f in MEASURES.items()}
+    bands = {
+        band: tuple(bootstrap(lambda p, t, b=band: band_plcc(p, t)[b], predicted, true, sources, repeats))
+        for band in band_plcc(predicted, true)
+    }
+    known = [n for n, image in enumerate(images) if image.dose is not None and image.views is not None]
+    order = pair_order(
+        predicted[known],
+        [images[n].source for n in known],
+        [images[n].dose or 0.0 for n in known],
+        [images[n].views or 0 for n in known],
+    )
+    return Row(name, len(images), figures, bands, {k: (v.right, v.pairs) for k, v in order.items()})
+
+
+def load_network(folder: Path) -> torch.nn.Module:
+    """The network of a bundle or of a run folder of :mod:`Training.train`."""
+    if (folder / "configs").is_dir():
+        return load_bundle(folder, "cpu").network
+    from safetensors.torch import load_file
+
+    network = clinreadnet(**json.loads((folder / "recipe.json").read_text(encoding="utf-8"))["network"])
+    network.load_state_dict(load_file(folder / "weights.safetensors"))
+    return network.eval()
+
+
+def evaluate(data: Path, scorers: dict[str, Path], held_out: tuple[str, ...], repeats: int = 500) -> list[Row]:
+    """Rows for the noise regression and for each scorer on the held-out patients of a data folder."""
+    images = read_challenge_folder(data)
+    tested = [image for image in images if image.patient in held_out]
+    trained = [image for image in images if image.patient not in held_out]
+    if not tested:
+        raise ValueError("none of the held-out patients is in the data folder")
+    regression = NoiseRegression.fit(noise_levels(trained), np.array([image.score for image in trained]))
+    rows = [measure("noise-level regression", regression(noise_levels(tested)), tested, repeats)]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    for name, folder in scorers.items():
+        rows.append(measure(name, predict(load_network(folder), tested, device), tested, repeats))
+    return rows
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scorers", nargs="+", metavar="NAME=FOLDER", help="run folders or bundles")
+    parser.add_argument("--data", type=Path, default=Path("build/simulated"))
+    parser.add_argument("--held-out", nargs="+", default=list(HELD_OUT), metavar="PATIENT")
+    parser.add_argument("--repeats", type=int, default=500, help="bootstrap repeats")
+    parser.add_argument("--out", type=Path, help="JSON file for the table")
+    arguments = parser.parse_args()
+    scorers: dict[str, Any] = dict(item.split("=", 1) for item in arguments.scorers)
+    rows = evaluate(
+        arguments.data, {k: Path(v) for k, v in scorers.items()}, tuple(arguments.held_out), arguments.repeats
+    )
+    for row in rows:
+        print(row.line())
+    if arguments.out:
+        partial = arguments.out.with_suffix(".partial")
+        partial.write_text(json.dumps([vars(row) for row in rows], indent=1), encoding="utf-8")
+        partial.replace(arguments.out)
+
+
+if __name__ == "__main__":
+    main()

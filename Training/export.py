@@ -1,0 +1,270 @@
+"""Makes a model bundle of a training run: weights, novelty statistics, metadata, model card.
+
+python -m Training.export runs/clinreadnet --to CTQualityAssessment/Resources/Models --evaluation build/evaluation.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import platform
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from CTQualityAssessmentLib import __version__
+from CTQualityAssessmentLib.models.novelty import NoveltyModel
+from CTQualityAssessmentLib.networks.clinreadnet import clinreadnet
+from CTQualityAssessmentLib.windows import WINDOWS
+
+from Training.data.challenge import LabelledImage, read_challenge_folder
+from Training.data.sources import PATIENTS, data_folder
+from Training.recipe import Recipe, read_recipe
+
+STATEMENT = (
+    "Default weights: trained on simulated dose and view reduction with surrogate labels, not on radiologists' scores. "
+    "A relative index of noise and streaks; not a clinical rating and not a medical device."
+)
+LIMITS = (
+    "The labels are a full-reference fidelity mapped to the published score distribution; no radiologist rated them.",
+    "The images are 2D parallel-beam simulations: no fan or cone geometry, scatter, beam hardening, metal or motion.",
+    "Trained on chest and abdomen of adults, soft-tissue window; head, extremities, children and MR are out of scope.",
+    "It never saw denoised or iteratively reconstructed images and rewards smoothing: do not use it alone to judge a "
+    "denoiser.",
+    "Sharp kernels score lower because their noise is higher, even where they are the right choice.",
+)
+INTENDED_USE = (
+    "Research and quality work by radiologists and medical physicists who compare CT acquisitions. Not for diagnosis, "
+    "not for accepting or rejecting an examination without looking at it."
+)
+_SIZE_LIMIT = 8 * 2**20
+
+
+@torch.inference_mode()
+def fit_novelty(network: torch.nn.Module, images: list[LabelledImage], native: list[np.ndarray]) -> NoveltyModel:
+    """Novelty statistics from training images and from the untouched slices of the training patients.
+
+    The untouched slices carry the noise texture of real scanners, which the simulation does not have.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network = network.eval().to(device)
+    features = []
+    pixels = [image.read() for image in images] + native
+    for start in range(0, len(pixels), 8):
+        batch = torch.from_numpy(np.stack(pixels[start : start + 8]))[:, None].to(device)
+        features.append(network(batch).features.cpu())
+    return NoveltyModel.fit(torch.cat(features))
+
+
+def native_slices(held_out: tuple[str, ...], every: int = 2) -> list[np.ndarray]:
+    """Untouched slices of the training patients, windowed, ``(512, 512)`` float32 each."""
+    from CTQualityAssessmentLib.reading import read_volume
+
+    found = []
+    for name, patient in PATIENTS.items():
+        path = data_folder() / "ct" / "volumes" / f"{name}.nii.gz"
+        if patient not in held_out and path.is_file():
+            slices = read_volume(path).canonical_slices().hu[::every]
+            found += [WINDOWS["ldctiqa"].apply(hu) for hu in slices]
+    return found
+
+
+def export(run: Path, parent: Path, evaluation: list[dict[str, Any]] | None = None) -> Path:
+    """Writes the bundle ``parent/<name of the recipe>`` and returns its folder; an older one is replaced at the end."""
+    from safetensors.torch import load_file, save_file
+
+    recipe = read_recipe(run / "recipe.json")
+    network = clinreadnet(**recipe.network)
+    weights = load_file(run / "weights.safetensors")
+    network.load_state_dict(weights)
+    trained = [i for i in read_challenge_folder(Path(recipe.data)) if i.patient not in recipe.held_out]
+    chosen = trained[:: max(1, len(trained) // 600)]
+    novelty = fit_novelty(network, chosen, native_slices(recipe.held_out))
+
+    partial = parent / f".{recipe.name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    for folder in ("configs", "models", "docs"):
+        (partial / folder).mkdir(parents=True)
+    tensors = {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
+    tensors |= {f"novelty.{k}": v.float() for k, v in novelty.tensors().items()}
+    file = partial / "models" / "model.safetensors"
+    save_file({k: v.contiguous() for k, v in tensors.items()}, file)
+    if file.stat().st_size > _SIZE_LIMIT:
+        raise ValueError(f"the weights take {file.stat().st_size} bytes, more than a shipped bundle may")
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+
+    metadata = bundle_metadata(recipe, network, sha256, trained, evaluation)
+    for name, content in {
+        "configs/metadata.json": json.dumps(metadata, indent=2),
+        "configs/inference.json": json.dumps(_INFERENCE, indent=2),
+        "configs/train.json": json.dumps({"recipe": recipe.to_dict(), "run": "$None"}, indent=2),
+        "docs/README.md": model_card(metadata),
+    }.items():
+        (partial / name).write_text(content + "\n", encoding="utf-8")
+    shutil.copy(Path(__file__).parents[1] / "LICENSE", partial / "LICENSE")
+    target = parent / recipe.name
+    if target.exists():
+        shutil.rmtree(target)
+    partial.rename(target)
+    return target
+
+
+def bundle_metadata(
+    recipe: Recipe,
+    network: torch.nn.Module,
+    sha256: str,
+    trained: list[LabelledImage],
+    evaluation: list[dict[str, Any]] | None,
+) -> dict[str, Any]:
+    """``metadata.json``: MONAI's fields, and ours under "ctqa"."""
+    import monai
+
+    sources = _collections(recipe.held_out)
+    return {
+        "version": __version__,
+        "changelog": {__version__: "first weights"},
+        "monai_version": monai.__version__,
+        "pytorch_version": torch.__version__.split("+")[0],
+        "numpy_version": np.__version__,
+        "required_packages_version": {"safetensors": "0.4", "einops": "0.7"},
+        "name": recipe.name,
+        "task": "No-reference image quality of CT slices",
+        "description": "ClinReadNet small, reconstructed after the abstract of arXiv 2606.10372: a score 0-4 per slice.",
+        "authors": "CTQualityAssessment developers",
+        "copyright": "Apache-2.0",
+        "data_source": "; ".join(sources) + "; and this project's own abdomen phantom",
+        "data_type": "simulated",
+        "intended_use": INTENDED_USE,
+        "references": [
+            "ClinReadNet, arXiv 2606.10372 (abstract)",
+            "Lee et al., Med. Image Anal. 99:103343, 2025 (LDCTIQAC2023)",
+        ],
+        "eval_metrics": {row["name"]: {k: v[0] for k, v in row["figures"].items()} for row in evaluation or []},
+        "network_data_format": {
+            "inputs": {
+                "image": {
+                    "type": "image",
+                    "format": "hounsfield",
+                    "modality": "CT",
+                    "num_channels": 1,
+                    "spatial_shape": [512, 512],
+                    "dtype": "float32",
+                    "value_range": [0, 1],
+                    "is_patch_data": False,
+                    "channel_def": {"0": "window ldctiqa, -1050 to 350 HU"},
+                }
+            },
+            "outputs": {
+                "pred": {
+                    "type": "probabilities",
+                    "format": "classification",
+                    "num_channels": 21,
+                    "spatial_shape": [],
+                    "dtype": "float32",
+                    "value_range": [0, 1],
+                    "is_patch_data": False,
+                    "channel_def": {str(k): f"score {k / 5:.1f}" for k in range(21)},
+                }
+            },
+        },
+        "ctqa": {
+            "network": "clinreadnet",
+            "network_config": network.config.to_dict(),
+            "temperatures": ["scan", "read", "focus"][: len(network.config.temperatures)],
+            "window": "ldctiqa",
+            "input_size": 512,
+            "sha256": sha256,
+            "simulated_labels": True,
+            "statement": STATEMENT,
+            "limits": list(LIMITS),
+            "parameters": sum(p.numel() for p in network.parameters()),
+            "training_images": len(trained),
+            "training_patients": sorted({i.patient for i in trained}),
+            "held_out_patients": list(recipe.held_out),
+            "trained_with": {"python": platform.python_version(), "torch": torch.__version__},
+            "evaluation": evaluation or [],
+        },
+    }
+
+
+def model_card(metadata: dict[str, Any]) -> str:
+    """``docs/README.md`` from the metadata, so that the two never disagree."""
+    ours = metadata["ctqa"]
+    lines = [
+        f"# {metadata['name']} {metadata['version']}",
+        "",
+        f"**{ours['statement']}**",
+        "",
+        metadata["description"],
+        "",
+        "## Intended use",
+        metadata["intended_use"],
+        "",
+        "## Training data",
+        f"{ours['training_images']} simulated images of {len(ours['training_patients'])} patients and phantoms "
+        f"({', '.join(ours['training_patients'])}). Never trained on: {', '.join(ours['held_out_patients'])}.",
+        "",
+        *[f"- {source}" for source in metadata["data_source"].split("; ")],
+        "",
+        "## Limits",
+        *[f"- {limit}" for limit in ours["limits"]],
+        "",
+        "## Figures on the held-out patients",
+        "Against surrogate labels of simulated images, 95 % bootstrap interval over source slices in brackets. They say",
+        "how well the network learned the simulation, not how well it agrees with radiologists.",
+        "",
+        "| scorer | n | PLCC | SROCC | KROCC | sum | MAE |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in ours["evaluation"]:
+        cells = [f"{v[0]:.3f} [{v[1]:.3f}, {v[2]:.3f}]" for v in row["figures"].values()]
+        lines.append(f"| {row['name']} | {row['images']} | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "## Identity",
+        f"{ours['parameters']:,} parameters, stored as float16. SHA-256 of the weights: `{ours['sha256']}`.",
+        f"Window `{ours['window']}`, input {ours['input_size']} px. Licence: Apache-2.0.",
+    ]
+    return "\n".join(lines)
+
+
+def _collections(held_out: tuple[str, ...]) -> list[str]:
+    """Title, DOI and licence of the collections that were trained on, from the data folder's manifest."""
+    manifest = json.loads((data_folder() / "manifest.json").read_text(encoding="utf-8"))
+    trained = {f"ct/volumes/{name}.nii.gz" for name, patient in PATIENTS.items() if patient not in held_out}
+    return sorted({f"{entry['collection']}, {entry['licence']}" for entry in manifest if entry["file"] in trained})
+
+
+#: Lets ``python -m monai.bundle run`` use the bundle; this project's engine does not read it.
+_INFERENCE = {
+    "imports": [
+        "$import json",
+        "$from CTQualityAssessmentLib.assessment import assess_volume",
+        "$from CTQualityAssessmentLib.models import load_bundle",
+        "$from CTQualityAssessmentLib.reading import read_volume",
+    ],
+    "bundle_root": ".",
+    "image": "",
+    "device": "auto",
+    "model": "$load_bundle(@bundle_root, @device)",
+    "assessment": "$assess_volume(read_volume(@image), @model)",
+    "run": ["$print(json.dumps(@assessment.to_dict()))"],
+}
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--to", type=Path, required=True, help="folder that bundles live in")
+    parser.add_argument("--evaluation", type=Path, help="table written by Training.evaluate --out")
+    arguments = parser.parse_args()
+    evaluation = json.loads(arguments.evaluation.read_text(encoding="utf-8")) if arguments.evaluation else None
+    print(export(arguments.run, arguments.to, evaluation))
+
+
+if __name__ == "__main__":
+    main()
