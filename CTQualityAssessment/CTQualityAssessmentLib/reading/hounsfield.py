@@ -111,7 +111,7 @@ def settle(
     of its source, become air with a warning, and are refused where they are most of the volume.
 
     Args:
-        stored: ``[k, j, i]``, of any real type.
+        stored: ``[k, j, i]``, of any real type; written to where it is a writable int16 array in memory.
         slope: HU are ``stored * slope + intercept``.
 
     Returns:
@@ -127,7 +127,8 @@ def settle(
 
     always_whole = stored.dtype.kind in "iu" and float(slope).is_integer() and float(intercept).is_integer()
     whole = always_whole or all(_is_whole(hu_of(plane)) for plane in stored)
-    hu = np.empty(stored.shape, dtype=np.int16 if whole else np.float32)
+    in_place = stored.dtype == np.int16 and type(stored) is np.ndarray and stored.flags.writeable and whole
+    hu = stored if in_place else np.empty(stored.shape, dtype=np.int16 if whole else np.float32)
     samples, replaced = [], 0
     for plane, out in zip(stored, hu, strict=True):
         if cancelled():

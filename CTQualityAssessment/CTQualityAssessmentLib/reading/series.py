@@ -16,13 +16,14 @@ class SeriesInfo:
 
     Attributes:
         number: what ``read_volume(..., series=number)`` takes, from 1; number 1 is read where nothing is chosen.
-            CT slices that can be read come first, then larger before smaller stacks.
+            CT slices come first, then larger before smaller stacks.
         modality: DICOM code such as "CT"; None where absent.
         kind: "slice", "scout", "secondary" (screenshots, report pages) or "other" (another modality).
         slice_count: number of slices.
         rows, columns: matrix; 0 for objects without an image.
         kernel: reconstruction kernel; None where absent.
         thickness_mm: nominal slice thickness; None where absent.
+        problem: why it cannot be read, as a sentence; None where nothing in the headers stands against it.
         description: the series description where it was asked for. It is free text and may identify.
     """
 
@@ -34,6 +35,7 @@ class SeriesInfo:
     columns: int
     kernel: str | None = None
     thickness_mm: float | None = None
+    problem: str | None = None
     description: str | None = None
 
     @property
@@ -64,6 +66,7 @@ def describe(stacks: list[Stack], descriptions: bool = False) -> tuple[SeriesInf
             first.columns,
             first.text("ConvolutionKernel"),
             first.positive("SliceThickness"),
+            stack.problem.problem if stack.problem else None,
             first.text("SeriesDescription") if descriptions else None,
         )
         for number, stack in enumerate(stacks, start=1)

@@ -70,12 +70,15 @@ class Stack:
 
 
 def build_stacks(frames: Iterable[Frame]) -> list[Stack]:
-    """All stacks of all series: readable CT first, then by number of slices, then in the order of the files."""
+    """All stacks of all series: CT slices first, then by number of slices, then in the order of the files.
+
+    The largest comes first even where it cannot be read: a leftover of three slices must not stand in for the scan.
+    """
     series: dict[tuple[str, ...], list[Frame]] = {}
     for frame in frames:
         series.setdefault(frame.series_key, []).append(frame)
     stacks = [stack for members in series.values() for stack in _stacks_of_series(members)]
-    return sorted(stacks, key=lambda stack: (stack.kind != "slice", stack.problem is not None, -stack.count))
+    return sorted(stacks, key=lambda stack: (stack.kind != "slice", -stack.count, stack.problem is not None))
 
 
 def _stacks_of_series(frames: list[Frame]) -> list[Stack]:

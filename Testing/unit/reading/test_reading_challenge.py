@@ -61,7 +61,7 @@ def test_a_stack_of_pages_and_a_folder_are_volumes_in_order(tmp_path):
     ],
 )
 def test_other_tiffs_are_refused(tmp_path, values):
-    tifffile.imwrite(tmp_path / "a.tif", values)
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="rgb" if values.ndim == 3 else "minisblack")
     with pytest.raises(NotChallengeScaleError):
         read_volume(tmp_path / "a.tif")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
+import nibabel
 import numpy as np
 import pytest
 from CTQualityAssessmentLib.reading import list_series, read_volume
@@ -139,3 +142,36 @@ def test_a_compression_without_codec_is_refused(tmp_path):
         dataset.save_as(path, enforce_file_format=True)
     with pytest.raises(UnsupportedCompressionError):
         read_volume(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "marker", "at"), [("JPEG-LS", b"\xff\xf7", 5), ("JPEG 2000", b"\xff\x4f\xff\x51", 14)]
+)
+def test_a_stream_that_claims_another_matrix_is_refused_at_once(tmp_path, name, marker, at):
+    """A decoder that believes 65 000 rows asks for gigabytes, or ends the process."""
+    for path in write_series(tmp_path, body(), syntax=SYNTAXES[name]):
+        content = bytearray(path.read_bytes())
+        content[content.index(marker) + at : content.index(marker) + at + 2] = b"\xfe\xfe"
+        path.write_bytes(content)
+    with pytest.raises(DamagedPixelDataError):
+        read_volume(tmp_path)
+
+
+@pytest.mark.parametrize(("kind", "copies"), [("classic", 1.6), ("enhanced", 1.6), ("nifti", 2.5)])
+def test_no_second_copy_of_the_volume_is_held(tmp_path, kind, copies):
+    """Unpacking a gzip needs one in passing. With two copies a long thin-slice scan no longer fits beside the network."""
+    hu = body(48, 256, 256)
+    if kind == "classic":
+        write_series(tmp_path, hu)
+    elif kind == "enhanced":
+        save(enhanced_dataset(hu), tmp_path / "enhanced.dcm")
+    else:
+        nibabel.save(nibabel.Nifti1Image(hu.transpose(2, 1, 0), np.eye(4)), tmp_path / "ct.nii.gz")
+    read_volume(tmp_path)  # imports
+    tracemalloc.start()
+    try:
+        volume = read_volume(tmp_path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < copies * volume.hu.nbytes

@@ -241,6 +241,16 @@ def test_damaged_and_truncated_files(tmp_path, suffix):
         read_volume(path)
 
 
+@pytest.mark.parametrize("spoilt", [b"NDims = -3", b"NDims = 99", b"NDims = x", b"Comment = NDims"])
+def test_a_metaimage_that_contradicts_itself_is_refused(tmp_path, spoilt):
+    """ITK's parser would write beyond its memory and take the application with it."""
+    path = tmp_path / "ct.mha"
+    SimpleITK.WriteImage(_image(body()), str(path))
+    path.write_bytes(path.read_bytes().replace(b"NDims = 3", spoilt))
+    with pytest.raises(NotAnImageError):
+        read_volume(path)
+
+
 def test_cancel(tmp_path):
     SimpleITK.WriteImage(_image(body()), str(tmp_path / "ct.nii"))
     with pytest.raises(ReadingCancelledError):

@@ -198,6 +198,18 @@ def test_duplicates_that_nothing_tells_apart_are_refused(tmp_path):
         read_volume(tmp_path)
 
 
+def test_a_leftover_does_not_stand_in_for_a_scan_that_cannot_be_read(tmp_path):
+    write_series(tmp_path / "a", body(5), series_uid="1.2.3")
+    write_series(tmp_path / "b", body(5) + 9, series_uid="1.2.3")
+    write_series(tmp_path / "c", body(2))
+    with pytest.raises(DuplicatePositionsError):
+        read_volume(tmp_path)
+    first, second = list_series(tmp_path)
+    assert "5 slices" in first.problem
+    assert second.problem is None
+    assert read_volume(tmp_path, series=2).slice_count == 2
+
+
 def test_copied_files_are_read_once(tmp_path):
     write_series(tmp_path / "a", body(5))
     shutil.copytree(tmp_path / "a", tmp_path / "copy of a")
