@@ -1,7 +1,7 @@
 # make setup | run | test | bench | lint        PYTHON=python3.12 chooses the interpreter (3.11 to 3.13)
 PYTHON ?= python3
 VENV   ?= .venv
-CT     ?= Resources/SampleData/CTQA-phantom
+CT     ?= Resources/SampleData/CTQA-phantom/dicom
 OUT    ?= out
 VIEWER ?= 1
 

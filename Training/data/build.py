@@ -22,7 +22,7 @@ from CTQualityAssessmentLib.assessment.body import body_mask
 from CTQualityAssessmentLib.windows import WINDOWS
 
 from Training.data.sources import PATIENTS, SourceSlice, phantom_sources, real_sources
-from Training.data.surrogate import CHOSEN_FIDELITY, SurrogateScore
+from Training.data.surrogate import CHOSEN_FIDELITY, SurrogateScore, monotone
 from Training.metrics.fidelity import FIDELITIES
 from Training.simulation.ct import FULL_PHOTONS, simulate_ladder
 
@@ -95,11 +95,15 @@ def finish(out: Path) -> dict[str, float]:
         ``{file: score}``, as in ``train.json``.
     """
     groups: dict[str, dict] = {}
+    fidelity: dict[str, float] = {}
     for part in sorted((out / "parts").glob("*.json")):
-        groups.update(json.loads(part.read_text()))
-    fitted = [g["fidelity"][CHOSEN_FIDELITY] for g in groups.values() if g["patient"] not in HELD_OUT]
+        rows = json.loads(part.read_text())
+        groups.update(rows)
+        ordered = monotone({(r["dose"], r["views"]): r["fidelity"][CHOSEN_FIDELITY] for r in rows.values()})
+        fidelity |= {name: ordered[r["dose"], r["views"]] for name, r in rows.items()}
+    fitted = [fidelity[name] for name, group in groups.items() if group["patient"] not in HELD_OUT]
     surrogate = SurrogateScore.fit(CHOSEN_FIDELITY, np.array(fitted))
-    scores = {name: surrogate.snapped(g["fidelity"][CHOSEN_FIDELITY]) for name, g in groups.items()}
+    scores = {name: surrogate.snapped(value) for name, value in fidelity.items()}
     _write_json(out / "surrogate.json", surrogate.to_dict())
     _write_json(out / "groups.json", groups)
     _write_json(out / "train.json", scores)

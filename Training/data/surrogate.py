@@ -7,6 +7,7 @@ LDCTIQAG2023. What this score stands for, and what not, is in ``Training/README.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +58,18 @@ class SurrogateScore:
     def from_dict(cls, data: dict[str, Any]) -> SurrogateScore:
         """Inverse of :meth:`to_dict`."""
         return cls(data["fidelity"], tuple(data["knots"]), tuple(data["scores"]))
+
+
+def monotone(fidelities: Mapping[tuple[float, int], float]) -> dict[tuple[float, int], float]:
+    """Fidelities of one slice by (dose, views), raised where a worse setting happened to come out better.
+
+    A soft kernel can blur so much that one noise draw hides a step of dose by thousandths of a decibel; the order of
+    dose and views is known and wins.
+    """
+    return {
+        (dose, views): max(value for (d, v), value in fidelities.items() if d <= dose and v <= views)
+        for dose, views in fidelities
+    }
 
 
 def dose_view_score(dose: float, views: int) -> float:

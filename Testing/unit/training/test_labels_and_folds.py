@@ -10,7 +10,7 @@ import tifffile
 
 from Training.data.augment import augment
 from Training.data.challenge import LabelledImage, TrainingDataError, patient_folds, read_challenge_folder
-from Training.data.surrogate import PUBLISHED_HISTOGRAM, SurrogateScore, dose_view_score
+from Training.data.surrogate import PUBLISHED_HISTOGRAM, SurrogateScore, dose_view_score, monotone
 from Training.metrics.agreement import band_plcc, bootstrap, krocc, overall, pair_order, plcc, srocc
 from Training.metrics.fidelity import FIDELITIES
 
@@ -29,6 +29,11 @@ def test_surrogate_score_never_falls_when_fidelity_rises():
     surrogate = SurrogateScore.fit("psnr", np.repeat([10.0, 20.0, 30.0], 50))
     scores = [surrogate(v) for v in np.linspace(0, 40, 200)]
     assert np.all(np.diff(scores) >= 0) and scores[0] == 0.0 and scores[-1] == 4.0
+
+
+def test_a_lucky_noise_draw_does_not_turn_the_order_of_dose_around():
+    measured = {(1.0, 720): 30.0, (0.5, 720): 25.0, (0.25, 720): 25.1, (1.0, 360): 30.2}
+    assert monotone(measured) == {(1.0, 720): 30.2, (0.5, 720): 25.1, (0.25, 720): 25.1, (1.0, 360): 30.2}
 
 
 def test_the_dose_and_view_formula_gives_its_known_corners():
