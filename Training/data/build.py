@@ -55,6 +55,18 @@ def plan(real_count: int, phantom_seeds: tuple[int, ...], phantom_count: int) ->
     ]
 
 
+def scan_settings(stem: str) -> tuple[int, str, float]:
+    """Noise seed, kernel and photons per ray at full dose of a source slice, drawn anew for every slice.
+
+    Args:
+        stem: ``patient-index``; all of it enters the seed, or the slices of a patient would share one setting.
+    """
+    seed = int.from_bytes(stem.encode(), "little")
+    rng = np.random.default_rng(seed)
+    kernel = str(rng.choice(list(_KERNELS), p=list(_KERNELS.values())))
+    return seed, kernel, FULL_PHOTONS * float(np.exp(rng.uniform(np.log(0.6), np.log(1.8))))
+
+
 def build_slice(source: SourceSlice, out: Path) -> None:
     """Writes the twelve degraded images of one source slice and, last, the file that says they are complete."""
     import tifffile
@@ -63,10 +75,7 @@ def build_slice(source: SourceSlice, out: Path) -> None:
     part = out / "parts" / f"{stem}.json"
     if part.exists():
         return
-    seed = int.from_bytes(stem.encode(), "little") % 2**32
-    rng = np.random.default_rng(seed)
-    kernel = str(rng.choice(list(_KERNELS), p=list(_KERNELS.values())))
-    photons = FULL_PHOTONS * float(np.exp(rng.uniform(np.log(0.6), np.log(1.8))))
+    seed, kernel, photons = scan_settings(stem)
     body = body_mask(source.hu, (source.spacing_mm, source.spacing_mm))
     ladder = simulate_ladder(
         source.hu, source.spacing_mm, doses=DOSES, views=VIEWS, seed=seed, photons=photons, kernel=kernel

@@ -9,6 +9,7 @@ import pytest
 import tifffile
 
 from Training.data.augment import augment
+from Training.data.build import scan_settings
 from Training.data.challenge import LabelledImage, TrainingDataError, patient_folds, read_challenge_folder
 from Training.data.surrogate import PUBLISHED_HISTOGRAM, SurrogateScore, dose_view_score, monotone
 from Training.metrics.agreement import band_plcc, bootstrap, krocc, overall, pair_order, plcc, srocc
@@ -40,6 +41,13 @@ def test_the_dose_and_view_formula_gives_its_known_corners():
     assert dose_view_score(1.0, 720) == 4.0
     assert dose_view_score(0.1, 720) == pytest.approx(1.5)
     assert dose_view_score(0.1, 180) == 0.0
+
+
+def test_kernel_and_photons_vary_between_the_slices_of_a_patient():
+    """One setting per patient would let a network learn the kernel in the place of the quality."""
+    drawn = [scan_settings(f"phantom{seed:03d}-{k:03d}") for seed in (0, 1, 900) for k in range(40)]
+    assert len({seed for seed, _, _ in drawn}) == len({photons for _, _, photons in drawn}) == 120
+    assert {kernel for _, kernel, _ in drawn[:40]} == {"hann", "soft", "cosine", "shepp-logan", "ramp"}
 
 
 def test_every_fidelity_falls_when_noise_is_added():
