@@ -125,7 +125,8 @@ def test_correlations_are_scipys_and_survive_constants():
 def test_bands_hold_every_image_once():
     true = np.linspace(0, 4, 81)
     assert all(v == pytest.approx(1.0) for v in band_plcc(true, true).values())
-    assert np.isnan(band_plcc(true[:5], true[:5])["3-4"])
+    assert band_plcc(true[:15], true[:15]).keys() == {"0-1"}
+    assert band_plcc(-true, true)["1-2"] == pytest.approx(-1.0)  # turned around within a band is no merit
 
 
 def test_bootstrap_resamples_sources_not_images():
@@ -142,3 +143,4 @@ def test_bootstrap_resamples_sources_not_images():
 def test_pair_order_counts_only_pairs_that_differ_twofold_in_one_setting():
     order = pair_order(np.array([4.0, 3.0, 1.0, 2.0]), ["a"] * 4, [1.0, 0.5, 1.0, 0.5], [720, 720, 180, 180])
     assert order["dose"] == (1, 2) and order["views"] == (2, 2)
+    assert order["dose, next step"] == (1, 2) and order["views, next step"] == (0, 0)

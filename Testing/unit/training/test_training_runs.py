@@ -118,6 +118,9 @@ def test_a_run_becomes_a_bundle_that_loads_and_is_evaluated(data, tmp_path, monk
     assert [row.name for row in rows] == ["noise-level regression", "miniature"] and rows[1].images == 8
     assert "SROCC" in rows[1].line()
 
+    with pytest.raises(ValueError, match="held-out"):
+        evaluate.evaluate(data, {"miniature": tmp_path / "run"}, ("p3",), repeats=20)
+
     (tmp_path / "manifest.json").write_text("[]")
     monkeypatch.setenv("CTQA_DATA", str(tmp_path))
     folder = export.export(tmp_path / "run", tmp_path / "models", [vars(row) for row in rows])
