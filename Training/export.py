@@ -32,8 +32,8 @@ LIMITS = (
     "The labels are a full-reference fidelity mapped to the published score distribution; no radiologist rated them.",
     "The images are 2D parallel-beam simulations from slices that were denoised first: no fan or cone geometry, "
     "scatter, beam hardening, metal or motion.",
-    "Trained on chest and abdomen of adults, labelled in the soft-tissue window; head, extremities, children and MR are "
-    "out of scope.",
+    "Trained on chest and abdomen of adults, labelled in the soft-tissue window; head, extremities, children and MR "
+    "are out of scope.",
     "Every image that it learned from was reconstructed by filtered back projection with fresh noise. The labels "
     "reward what takes noise away: do not use it alone to judge a denoiser or an iterative reconstruction.",
     "Noise lowers the label whatever its reason, so a sharp kernel may score lower even where it is the right choice.",
