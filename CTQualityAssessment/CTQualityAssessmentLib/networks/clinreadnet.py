@@ -260,7 +260,7 @@ class ClinReadNet(nn.Module):
                 attention.update({(index, m): received[m] for m in range(received.shape[0])})
         # Cheap and last: in float32 also under autocast, or the logits would come in steps of 0.03.
         with torch.autocast(x.device.type, enabled=False):
-            features = self.head.pool(self.norm(tokens.float()).flatten(1, 2), edges)
+            features = self.head.pool(self.norm(tokens.float()), edges, image)
             fine, coarse = self.head(features)
         return ClinReadNetOutput(fine, coarse, features, attention, sobel_energy(x) if with_sobel_energy else None)
 
