@@ -150,7 +150,7 @@ def _read_output(
             results.append(_refused(volume, p.index, p.body_fraction, reason, novelty[n]))
             continue
         score = float(found.expected[n])
-        probabilities = found.probabilities[n].double()
+        probabilities = found.probabilities[n].cpu().double()  # Apple's GPUs have no float64
         results.append(
             SliceAssessment(
                 index=p.index,
