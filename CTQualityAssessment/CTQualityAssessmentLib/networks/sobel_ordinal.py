@@ -166,12 +166,23 @@ class DistributionHead(nn.Module):
         dropout: dropout rate after the hidden layer.
         fine_levels: number of fine grades.
         coarse_levels: number of coarse grades.
+        token_dropout: share of training images that are graded without the tokens, from edges and energy alone, so that
+            anatomy that the tokens know by heart does not stand for quality.
     """
 
     def __init__(
-        self, in_features: int, edge_features: int, hidden: int, dropout: float, fine_levels: int, coarse_levels: int
+        self,
+        in_features: int,
+        edge_features: int,
+        hidden: int,
+        dropout: float,
+        fine_levels: int,
+        coarse_levels: int,
+        token_dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self.token_features = 2 * in_features
+        self.token_dropout = token_dropout
         self.features = 2 * in_features + (edge_features + ENERGY_STATISTICS if edge_features else 0)
         self.hidden = nn.Sequential(nn.Linear(self.features, hidden), nn.GELU(), nn.Dropout(dropout))
         self.fine = nn.Linear(hidden, fine_levels)
@@ -201,6 +212,10 @@ class DistributionHead(nn.Module):
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Fine and coarse logits from the pooled features (B, F)."""
+        if self.training and self.token_dropout > 0:
+            kept = torch.rand(len(features), 1, device=features.device) >= self.token_dropout
+            tokens, rest = features.split((self.token_features, self.features - self.token_features), dim=1)
+            features = torch.cat([tokens * kept, rest], dim=1)
         x = self.hidden(features)
         return self.fine(x), self.coarse(x)
 

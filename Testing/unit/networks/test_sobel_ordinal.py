@@ -130,3 +130,12 @@ def test_an_image_of_one_token_has_finite_gradients():
     tokens = torch.randn(1, 1, 1, 3, requires_grad=True)
     DistributionHead(3, 0, 8, 0.0, 21, 5).pool(tokens, None, torch.rand(1, 1, 4, 4)).sum().backward()
     assert tokens.grad.isfinite().all()
+
+
+def test_token_dropout_hides_tokens_in_training_only():
+    """The head must also grade from edges alone, and must use everything when it counts."""
+    head = DistributionHead(3, 2, 8, 0.0, 21, 5, token_dropout=1.0)
+    features, other = torch.randn(2, 4, head.features).unbind()
+    other[:, 6:] = features[:, 6:]
+    assert torch.equal(head.train()(features)[0], head(other)[0])
+    assert not torch.equal(head.eval()(features)[0], head(other)[0])
