@@ -110,8 +110,8 @@ def build_virtual(source: SourceSlice, number: int, out: Path) -> None:
     part = out / "parts" / f"{stem}.json"
     if part.exists():
         return
-    seed = int.from_bytes(stem.encode(), "little") % 2**32
-    rng = np.random.default_rng(seed)
+    seed = int.from_bytes(stem.encode(), "little")
+    rng = np.random.default_rng([seed, 1])
     hu = _reshaped(source.hu, rng)
     spacing = source.spacing_mm * float(rng.uniform(0.85, 1.2))
     body = body_mask(hu, (spacing, spacing))
@@ -190,10 +190,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--real", type=int, default=16, help="slices per public volume; 0 builds from phantoms only")
-    parser.add_argument("--phantoms", type=int, default=8, help="phantoms to train on")
-    parser.add_argument("--phantom-slices", type=int, default=8)
-    parser.add_argument("--virtual", type=int, default=3, help="virtual patients made of each training slice")
+    parser.add_argument("--real", type=int, default=12, help="slices per public volume; 0 builds from phantoms only")
+    parser.add_argument("--phantoms", type=int, default=6, help="phantoms to train on")
+    parser.add_argument("--phantom-slices", type=int, default=6)
+    parser.add_argument("--virtual", type=int, default=2, help="virtual patients made of each training slice")
     arguments = parser.parse_args()
     for folder in ("image", "parts"):
         (arguments.out / folder).mkdir(parents=True, exist_ok=True)
