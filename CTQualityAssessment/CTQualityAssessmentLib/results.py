@@ -30,8 +30,9 @@ FAIR_SCORE = 2.0
 
 
 def snap_score(score: float) -> float:
-    """The score on the radiologists' scale of steps of 0.2, within 0 ... 4."""
-    return round(min(max(round(score / SCORE_STEP), 0), round(MAX_SCORE / SCORE_STEP)) * SCORE_STEP, 1)
+    """The score on the radiologists' scale of steps of 0.2, within 0 ... 4 (halves go up)."""
+    steps = math.floor(score / SCORE_STEP + 0.5 + 1e-9)  # 1.1 / 0.2 is 5.499...
+    return round(min(max(steps, 0), round(MAX_SCORE / SCORE_STEP)) * SCORE_STEP, 1)
 
 
 def grade(score: float) -> tuple[str, str]:

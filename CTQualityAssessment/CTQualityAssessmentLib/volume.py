@@ -83,6 +83,8 @@ class Volume:
     def __post_init__(self) -> None:
         if self.hu.ndim != 3 or 0 in self.hu.shape:
             raise ValueError(f"a volume has three non-empty axes, not shape {self.hu.shape}")
+        if np.issubdtype(self.hu.dtype, np.floating) and not np.isfinite(self.hu).all():
+            raise ValueError("a volume holds finite HU only; what is no number has to be replaced while reading")
         matrix = np.asarray(self.ijk_to_ras, dtype=np.float64)
         if matrix.shape != (4, 4) or not np.allclose(matrix[3], (0, 0, 0, 1)):
             raise ValueError("ijk_to_ras must be a 4 x 4 affine matrix")

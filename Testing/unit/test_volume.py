@@ -48,3 +48,11 @@ def test_every_storage_order_shows_the_same_place_in_the_radiological_view(shear
         assert np.allclose(shown[..., :3] @ (1.0, 10.0, 100.0), slices.hu)
         assert slices.ijk_to_ras[0, 0] < 0 and slices.ijk_to_ras[1, 1] < 0  # to the patient's left, to posterior
         assert np.shares_memory(slices.hu, volume.hu)
+
+
+def test_a_volume_cannot_hold_what_is_no_number():
+    """One NaN would turn the score of its slice into NaN, and the mean of the volume with it."""
+    hu = np.zeros((2, 3, 3), dtype=np.float32)
+    hu[1, 1, 1] = np.nan
+    with pytest.raises(ValueError, match="finite"):
+        Volume(hu, np.eye(4))
