@@ -11,12 +11,16 @@ import yaml
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of training: ``steps`` of ``batch`` images, cropped to ``crop`` pixels or whole, peak rate ``lr``."""
+    """A stretch of training: ``steps`` of ``batch`` images, cropped to ``crop`` pixels or whole.
+
+    The peak rate is ``lr``, and ``head`` times that for the head, which reads ready-made statistics beside the tokens.
+    """
 
     steps: int
     batch: int
     lr: float
     crop: int | None = None
+    head: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,17 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     return phase.lr * 0.5 * (1 + math.cos(math.pi * (within - warmup) / max(1, phase.steps - warmup)))
 
 
+def parameter_groups(network: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Groups for the optimiser: head and rest apart, matrices with weight decay, gains and biases without."""
+    groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        groups.setdefault((name.startswith("head."), parameter.ndim > 1), []).append(parameter)
+    return [
+        {"params": parameters, "head": head, "weight_decay": weight_decay if decays else 0.0}
+        for (head, decays), parameters in sorted(groups.items())
+    ]
+
+
 def split(recipe: Recipe, images: list[LabelledImage]) -> tuple[list[LabelledImage], list[LabelledImage]]:
     """Images to train on and images to validate on; held-out patients are in neither."""
     usable = [image for image in images if image.patient not in recipe.held_out]
@@ -87,11 +98,7 @@ def train(recipe: Recipe, run: Path, *, log_every: int = 50, save_every: int = 2
     network = clinreadnet(**recipe.network)
     averaged = clinreadnet(**recipe.network)
     averaged.load_state_dict(network.state_dict())
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    plain = [p for p in network.parameters() if p.ndim <= 1]
-    optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}], lr=1e-4
-    )
+    optimiser = torch.optim.AdamW(parameter_groups(network, recipe.weight_decay), lr=1e-4)
     loss_function = HRPSLoss(**recipe.loss).to(accelerator.device)
     averaged.to(accelerator.device)
     wrapped, optimiser = accelerator.prepare(network, optimiser)
@@ -109,7 +116,7 @@ def train(recipe: Recipe, run: Path, *, log_every: int = 50, save_every: int = 2
         torch.manual_seed((recipe.seed * 1_000_003 + step) * 1009 + accelerator.process_index)
         pixels, scores = (t.to(accelerator.device) for t in batches(step))
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate(recipe, step)
+            group["lr"] = learning_rate(recipe, step) * (recipe.phase_at(step)[0].head if group["head"] else 1.0)
         wrapped.train()
         with accelerator.autocast():
             output = wrapped(pixels)
