@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from Training.head import HeadFit
+
 
 @dataclass(frozen=True)
 class Phase:
@@ -39,6 +41,7 @@ class Recipe:
         ema: decay of the averaged weights, which are the ones that are kept.
         clip: largest gradient norm.
         precision: "bf16" or "no".
+        head_fit: the last step, see :mod:`Training.head`; None leaves the head as the phases trained it.
         seed: of weights, order, augmentation and dropout.
     """
 
@@ -55,6 +58,7 @@ class Recipe:
     ema: float = 0.995
     clip: float = 1.0
     precision: str = "bf16"
+    head_fit: HeadFit | None = None
     seed: int = 1
 
     @property
@@ -94,6 +98,8 @@ def read_recipe(path: Path, overrides: dict[str, Any] | None = None) -> Recipe:
     if unknown:
         raise ValueError(f"unknown fields in the recipe: {', '.join(sorted(unknown))}")
     values["phases"] = tuple(Phase(**phase) for phase in values["phases"])
+    if values.get("head_fit") is not None:
+        values["head_fit"] = HeadFit(**values["head_fit"])
     values["held_out"] = tuple(values.get("held_out", ()))
     if not values["phases"]:
         raise ValueError("a recipe needs at least one phase")

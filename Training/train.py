@@ -19,12 +19,14 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from CTQualityAssessmentLib.networks.clinreadnet import ClinReadNet, clinreadnet
 from CTQualityAssessmentLib.networks.ordinal_scores import expected_score
 from torch import Tensor
 
 from Training.data.augment import augment
 from Training.data.challenge import LabelledImage, patient_folds, read_challenge_folder
+from Training.head import fit_head, pooled_features
 from Training.losses.hrps import HRPSLoss
 from Training.metrics.agreement import MEASURES
 from Training.recipe import Recipe, read_recipe
@@ -110,6 +112,7 @@ def train(recipe: Recipe, run: Path, *, log_every: int = 50, save_every: int = 2
         _write(run / "recipe.json", json.dumps(recipe.to_dict(), indent=1).encode())
     accelerator.wait_for_everyone()
 
+    device = str(accelerator.device)
     started, recent = time.monotonic(), []
     while step < recipe.steps:
         # Dropout of a step does not depend on what ran before; each process has its own.
@@ -143,8 +146,20 @@ def train(recipe: Recipe, run: Path, *, log_every: int = 50, save_every: int = 2
             _log(run, record)
         if accelerator.is_main_process and (step % save_every == 0 or step == recipe.steps):
             _save(run, recipe, step, network, averaged, optimiser)
+    if recipe.head_fit is not None:
+        share = pooled_features(averaged, training[accelerator.process_index :: accelerator.num_processes], device)
+        gathered = gather_object([(accelerator.process_index, share.numpy())])
+        if accelerator.is_main_process:
+            features = np.empty((len(training), share.shape[1]), dtype=np.float32)
+            for rank, part in gathered:
+                features[rank :: accelerator.num_processes] = part
+            scores = torch.tensor([image.score for image in training])
+            head_loss = HRPSLoss(**recipe.loss)
+            fit_head(averaged.head, torch.from_numpy(features), scores, head_loss, recipe.head_fit, recipe.seed)
+            _save_weights(run, averaged)
+            _log(run, {"step": step, "head": "fitted", "seconds": round(time.monotonic() - started, 1)})
     if validation and accelerator.is_main_process:
-        predicted = predict(averaged, validation, str(accelerator.device))
+        predicted = predict(averaged, validation, device)
         true = np.array([image.score for image in validation])
         _log(run, {"step": step, **{name: round(f(predicted, true), 4) for name, f in MEASURES.items()}})
     return averaged.eval()
@@ -168,8 +183,6 @@ def _average(averaged: torch.nn.Module, network: torch.nn.Module, decay: float) 
 
 
 def _save(run: Path, recipe: Recipe, step: int, network: Any, averaged: Any, optimiser: Any) -> None:
-    from safetensors.torch import save_file
-
     partial = run / "checkpoint.partial"
     state = {
         "step": step,
@@ -180,6 +193,12 @@ def _save(run: Path, recipe: Recipe, step: int, network: Any, averaged: Any, opt
     }
     torch.save(state, partial)
     partial.replace(run / "checkpoint.pt")
+    _save_weights(run, averaged)
+
+
+def _save_weights(run: Path, averaged: torch.nn.Module) -> None:
+    from safetensors.torch import save_file
+
     weights = run / "weights.partial"
     save_file({k: v.contiguous().cpu() for k, v in averaged.state_dict().items()}, weights)
     weights.replace(run / "weights.safetensors")

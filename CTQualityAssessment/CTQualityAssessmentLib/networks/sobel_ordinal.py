@@ -14,6 +14,8 @@ from a few patients.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -210,6 +212,11 @@ class DistributionHead(nn.Module):
             pooled.append(energy_statistics(image))
         return torch.cat(pooled, dim=1)
 
+    @property
+    def readers(self) -> tuple[nn.Linear, ...]:
+        """The linear layers that read the pooled features."""
+        return (cast(nn.Linear, self.hidden[0]),)
+
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Fine and coarse logits from the pooled features (B, F)."""
         if self.training and self.token_dropout > 0:
@@ -240,6 +247,11 @@ class MeanHead(nn.Module):
     def pool(self, tokens: Tensor, edges: Tensor | None, image: Tensor) -> Tensor:
         """Mean of ``tokens`` (B, h, w, C): (B, C). ``edges`` reach it only through the tokens."""
         return tokens.float().mean(dim=(1, 2))
+
+    @property
+    def readers(self) -> tuple[nn.Linear, ...]:
+        """The linear layers that read the pooled features."""
+        return self.fine, self.coarse
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Fine and coarse logits from the pooled features (B, F)."""
