@@ -20,6 +20,7 @@ REASONS: dict[str, str] = {
     "no-soft-tissue": "There is too little soft tissue in the slice to measure its noise.",
     "no-tissue": "Muscle or fat is not in view.",
     "no-uniform-region": "There are too few uniform regions of soft tissue to measure the texture of the noise.",
+    "no-peak": "The noise power spectrum has no peak: it is highest at the frequencies where anatomy hides the noise.",
     "no-free-skin": "Too little of the patient's skin borders on open air in the field of view.",
     "no-open-air": "Too little open air around the patient is in view.",
     "clipped-air": "The scanner or an export cut off the values of air.",
@@ -112,7 +113,8 @@ class VolumeMeasures:
 
     Noise and spectrum are measured once over all slices together, the other figures are medians over the slices that
     have them; water-equivalent diameter and dose are means, as AAPM Report 220 asks. ``slices_measured`` counts, for
-    each figure, the slices that have it. ``tissues`` are over all pixels of all slices.
+    each figure, the slices that have it, and ``slice_percentiles`` holds the 10th and the 90th percentile of those.
+    ``tissues`` are over all pixels of all slices.
     """
 
     noise_hu: float | None = None
@@ -127,6 +129,7 @@ class VolumeMeasures:
     tissues: dict[str, TissueMeasure] = field(default_factory=dict)
     noise_power: NoisePowerSpectrum | None = None
     slices_measured: dict[str, int] = field(default_factory=dict)
+    slice_percentiles: dict[str, tuple[float, float]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
 
 
@@ -170,7 +173,14 @@ class PhysicalMeasures:
             tuple(power["frequency_per_mm"]), tuple(power["power"]), power["regions"]
         )
         return cls(
-            volume=VolumeMeasures(**{**volume, "tissues": _tissues(volume), "noise_power": spectrum}),
+            volume=VolumeMeasures(
+                **{
+                    **volume,
+                    "tissues": _tissues(volume),
+                    "noise_power": spectrum,
+                    "slice_percentiles": {name: tuple(pair) for name, pair in volume["slice_percentiles"].items()},
+                }
+            ),
             slices=tuple(
                 SliceMeasures(**{**one, "centre_ras": tuple(one["centre_ras"]), "tissues": _tissues(one)})
                 for one in data["slices"]

@@ -46,12 +46,15 @@ class Spectrum:
         return float((self.frequency_per_mm * self.power).sum() / self.power.sum())
 
     @property
-    def peak_per_mm(self) -> float:
-        """Frequency of the curve's maximum, 1/mm; the parabola through three smoothed bins around it."""
+    def peak_per_mm(self) -> float | None:
+        """Frequency of the curve's maximum, 1/mm, on the parabola through three smoothed bins.
+
+        None where the maximum is in one of the two lowest bins, where anatomy and the polynomial outweigh the noise.
+        """
         smooth = np.convolve(np.pad(self.power, 1, mode="edge"), (0.25, 0.5, 0.25), mode="valid")
         top = int(np.argmax(smooth))
-        if not 0 < top < len(smooth) - 1:
-            return float(self.frequency_per_mm[top])
+        if not 1 < top < len(smooth) - 1:
+            return None
         low, mid, high = smooth[top - 1 : top + 2]
         bend = low - 2 * mid + high
         shift = 0.5 * (low - high) / bend if bend < 0 else 0.0

@@ -112,9 +112,7 @@ def measure_volume(
     )
 
 
-def _measure_slice(
-    volume: Volume, hu: NDArray[np.generic], spacing_mm: tuple[float, float], with_edge: bool
-) -> _Found:
+def _measure_slice(volume: Volume, hu: NDArray[np.generic], spacing_mm: tuple[float, float], with_edge: bool) -> _Found:
     if volume.facts.modality not in (None, "CT"):
         return _nothing("not-ct")
     grid = slice_grid(hu, spacing_mm)
@@ -128,6 +126,7 @@ def _measure_slice(
         _measure_edge(found, grid, with_edge)
         _measure_size(found, grid, volume)
     else:
+        found.power, found.regions = None, 0
         for name in _NEED_SPACING:
             found.figures.pop(name, None)
             found.missing[name] = "no-spacing"
@@ -153,10 +152,14 @@ def _measure_noise(found: _Found, grid: SliceGrid) -> None:
         found.power = noise_power(regions, grid.spacing_mm)
         spectrum = radial_spectrum(found.power, grid.spacing_mm, found.regions)
     enough = spectrum is not None and found.regions >= FEWEST_REGIONS
-    _keep(found, "nps_peak_per_mm", spectrum.peak_per_mm if enough else None, "no-uniform-region")
-    _keep(found, "nps_mean_per_mm", spectrum.mean_per_mm if enough else None, "no-uniform-region")
+    _keep(found, "nps_peak_per_mm", spectrum.peak_per_mm if enough else None, _no_spectrum(enough))
+    _keep(found, "nps_mean_per_mm", spectrum.mean_per_mm if enough else None, _no_spectrum(enough))
     air, reason = air_noise(grid)
     _keep(found, "streak_index", None if air is None else air / noise, reason or "")
+
+
+def _no_spectrum(enough: bool) -> str:
+    return "no-peak" if enough else "no-uniform-region"
 
 
 def _measure_edge(found: _Found, grid: SliceGrid, wanted: bool) -> None:
@@ -207,8 +210,7 @@ def _of_volume(found: Sequence[_Found], spacing_mm: tuple[float, float]) -> Volu
 
     regions = sum(one.regions for one in found)
     spectrum = None
-    lengths_known = any("nps_mean_per_mm" in one.figures for one in found)
-    if regions >= FEWEST_REGIONS and lengths_known:
+    if regions >= FEWEST_REGIONS:
         powers = [one.power * one.regions for one in found if one.power is not None]
         spectrum = radial_spectrum(np.sum(powers, axis=0) / regions, spacing_mm, regions)
     figures["nps_peak_per_mm"] = spectrum.peak_per_mm if spectrum else None
@@ -221,6 +223,7 @@ def _of_volume(found: Sequence[_Found], spacing_mm: tuple[float, float]) -> Volu
             tuple(spectrum.frequency_per_mm.tolist()), tuple(spectrum.power.tolist()), spectrum.regions
         ),
         slices_measured={name: sum(name in one.figures for one in found) for name in FIGURES},
+        slice_percentiles={name: limits for name in FIGURES if (limits := _percentiles(found, name)) is not None},
         missing={name: _commonest_reason(found, name) for name in FIGURES if figures[name] is None},
     )
 
@@ -236,8 +239,15 @@ def _pooled(found: Sequence[_Found], name: str) -> TissueMeasure | None:
     return TissueMeasure(mean, float(np.sqrt(max(square - mean**2, 0.0))), area)
 
 
+def _percentiles(found: Sequence[_Found], name: str) -> tuple[float, float] | None:
+    values = [one.figures[name] for one in found if name in one.figures]
+    return tuple(np.percentile(values, (10, 90)).tolist()) if values else None
+
+
 def _commonest_reason(found: Sequence[_Found], name: str) -> str:
-    return Counter(one.missing[name] for one in found if name in one.missing).most_common(1)[0][0]
+    """The reason that most slices give; "no-peak" where slices have a figure that their sum has not."""
+    reasons = Counter(one.missing[name] for one in found if name in one.missing)
+    return reasons.most_common(1)[0][0] if reasons else "no-peak"
 
 
 def _nothing(reason: str) -> _Found:
