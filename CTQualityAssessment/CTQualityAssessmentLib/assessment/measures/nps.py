@@ -20,7 +20,7 @@ from CTQualityAssessmentLib.assessment.measures.slice_grid import SliceGrid, all
 _BLOCKS = 8
 #: A region may exceed the slice's noise level by this factor; more is anatomy.
 _UNIFORM = 1.2
-#: Regions of one slice that are used, the most uniform first.
+#: Regions of one slice that are used, first those whose noise is most like the slice's.
 _MOST_REGIONS = 12
 #: Fewer regions leave the spectrum of one slice too rough to read a frequency from.
 FEWEST_REGIONS = 3
@@ -67,7 +67,8 @@ def uniform_regions(grid: SliceGrid, noise_hu: float) -> NDArray[np.float32]:
     sd = np.sqrt(np.maximum(squares - means**2, 0.0))
     usable = all_of_window(soft_tissue_blocks(grid), _BLOCKS) & (sd < _UNIFORM * noise_hu)
     rows, columns = np.nonzero(usable)
-    order = np.argsort(sd[rows, columns], kind="stable")
+    # Not the quietest regions first: noise differs over the patient, and with it its texture.
+    order = np.argsort(np.abs(sd[rows, columns] - noise_hu), kind="stable")
     chosen: list[tuple[int, int]] = []
     for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
         if all(abs(row - r) >= _BLOCKS or abs(column - c) >= _BLOCKS for r, c in chosen):
@@ -102,10 +103,10 @@ def radial_spectrum(power: NDArray[np.floating], spacing_mm: tuple[float, float]
     step = 1.0 / (size * max(spacing_mm))
     bins = size // 2
     index = np.rint(radius / step).astype(np.int64).ravel()
-    kept = (index >= 1) & (index < bins)
-    total = np.bincount(index[kept], power.ravel()[kept], bins)[1:]
-    count = np.bincount(index[kept], minlength=bins)[1:]
-    return Spectrum(step * np.arange(1, bins), total / count, regions)
+    kept = (index >= 1) & (index <= bins)
+    total = np.bincount(index[kept], power.ravel()[kept], bins + 1)[1:]
+    count = np.bincount(index[kept], minlength=bins + 1)[1:]
+    return Spectrum(step * np.arange(1, bins + 1), total / count, regions)
 
 
 def _window_means(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
