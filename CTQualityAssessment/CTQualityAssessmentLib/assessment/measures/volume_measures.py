@@ -224,7 +224,11 @@ def _of_volume(found: Sequence[_Found], spacing_mm: tuple[float, float]) -> Volu
         ),
         slices_measured={name: sum(name in one.figures for one in found) for name in FIGURES},
         slice_percentiles={name: limits for name in FIGURES if (limits := _percentiles(found, name)) is not None},
-        missing={name: _commonest_reason(found, name) for name in FIGURES if figures[name] is None},
+        missing={
+            name: "no-peak" if spectrum and name.startswith("nps") else _commonest_reason(found, name)
+            for name in FIGURES
+            if figures[name] is None
+        },
     )
 
 
@@ -245,9 +249,7 @@ def _percentiles(found: Sequence[_Found], name: str) -> tuple[float, float] | No
 
 
 def _commonest_reason(found: Sequence[_Found], name: str) -> str:
-    """The reason that most slices give; "no-peak" where slices have a figure that their sum has not."""
-    reasons = Counter(one.missing[name] for one in found if name in one.missing)
-    return reasons.most_common(1)[0][0] if reasons else "no-peak"
+    return Counter(one.missing[name] for one in found if name in one.missing).most_common(1)[0][0]
 
 
 def _nothing(reason: str) -> _Found:
