@@ -1,24 +1,29 @@
 """Holds every physical measure against a simulation in which the truth is known, and prints the errors.
 
-    python -m Training.validate_measures [--size 256] [--phantom-size 448]
+    python -m Training.validate_measures [--size 256] [--phantom-size 448] [--real]
 
 Water disc: noise against two readings of the same object, texture against the noise power spectrum of those readings,
 water-equivalent diameter against the disc's own. Discs with inserts: contrast and tissue means against what was put in,
 sharpness against a known Gaussian blur. Abdomen phantom: noise, tissues and diameter with anatomy in the way, and the
-streak index by dose and views.
+streak index by dose and views. With ``--real``, the public CT of the development data: noise against the figure of their
+manifest, which was measured by another method, and all other measures for looking at.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import time
 
 import numpy as np
 from CTQualityAssessmentLib.assessment.measures import measure_volume
-from CTQualityAssessmentLib.measures import VolumeMeasures
+from CTQualityAssessmentLib.measures import FIGURES, VolumeMeasures
+from CTQualityAssessmentLib.reading import read_volume
 from CTQualityAssessmentLib.volume import AcquisitionFacts, Volume
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from Training.data.sources import data_folder
 from Training.phantom import Tissue, abdomen_phantom
 from Training.simulation.ct import simulate_ladder, simulate_slice
 from Training.simulation.theory import radial_nps, water_disc
@@ -115,6 +120,25 @@ def check_phantom(size: int) -> None:
         print(f"| {dose:.0%} dose | {cells} |")
 
 
+def check_real() -> None:
+    """The public CT of the development data."""
+    folder = data_folder()
+    print("\n| volume | ms a slice | noise, manifest | " + " | ".join(FIGURES) + " |")
+    print("|---" * (len(FIGURES) + 3) + "|")
+    for entry in json.loads((folder / "manifest.json").read_text(encoding="utf-8")):
+        path = folder / entry["file"]
+        if not entry["file"].startswith("ct/volumes/"):
+            continue
+        volume = read_volume(path)
+        started = time.process_time()
+        found = measure_volume(volume).volume
+        cost = 1000 * (time.process_time() - started) / volume.slice_count
+        values = [getattr(found, name) for name in FIGURES]
+        cells = [found.missing[n] if v is None else f"{v:.3g}" for n, v in zip(FIGURES, values, strict=True)]
+        name = path.name.removesuffix(".nii.gz")
+        print(f"| {name} | {cost:.0f} | {entry['softtissue_noise_sd_HU']} | " + " | ".join(cells) + " |", flush=True)
+
+
 def _all(mask: NDArray[np.bool_], y: int, x: int, size: int) -> bool:
     return bool(mask[y : y + size, x : x + size].all())
 
@@ -124,7 +148,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=256, help="pixels of the discs")
     parser.add_argument("--phantom-size", type=int, default=448, help="pixels of the phantom")
+    parser.add_argument("--real", action="store_true", help="the public CT instead of the simulation")
     arguments = parser.parse_args()
+    if arguments.real:
+        check_real()
+        return
     print("| measure | case | truth | measured | error |\n|---|---|---|---|---|")
     check_disc(arguments.size)
     check_contrast(arguments.size)
