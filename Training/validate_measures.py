@@ -5,8 +5,8 @@
 Water disc: noise against two readings of the same object, texture against the noise power spectrum of those readings,
 water-equivalent diameter against the disc's own. Discs with inserts: contrast and tissue means against what was put in,
 sharpness against a known Gaussian blur. Abdomen phantom: noise, tissues and diameter with anatomy in the way, and the
-streak index by dose and views. With ``--real``, the public CT of the development data: noise against the figure of their
-manifest, which was measured by another method, and all other measures for looking at.
+streak index by dose and views. With ``--real``, the public CT of the development data instead: noise against the figure
+of their manifest, which was measured by another method, and all other measures for looking at.
 """
 
 from __future__ import annotations
