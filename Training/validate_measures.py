@@ -66,8 +66,9 @@ def check_disc(size: int) -> None:
             a, b = one[dose, 720], two[dose, 720]
             found = measured([a, b], spacing)
             row("noise (HU)", case, found.noise_hu, float(np.median(local_noise(a, b, spacing)[inside])))
-            tile = round(24 / spacing) // 2 * 2
-            starts = range(0, size - tile, tile // 2)
+            # Larger regions than the measure's own: their finer bins make a better truth.
+            tile = size // 4
+            starts = range(0, size - tile, tile // 4)
             noise = (a - b) / np.sqrt(2)
             tiles = [noise[y : y + tile, x : x + tile] for y in starts for x in starts if _all(inside, y, x, tile)]
             frequency, power = radial_nps(np.stack(tiles), spacing, bins=tile // 2)
