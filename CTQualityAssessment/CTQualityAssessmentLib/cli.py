@@ -1,4 +1,4 @@
-"""``ctqa``: assess a CT, look at an input, list the models. Everything stays on this computer.
+"""``ctqa``: assess a CT, measure it, look at an input, list the models. Everything stays on this computer.
 
 Heavy packages are imported inside the commands, so that ``ctqa --help`` answers at once.
 """
@@ -28,6 +28,7 @@ from CTQualityAssessmentLib.errors import CTQAError
 if TYPE_CHECKING:
     from CTQualityAssessmentLib.calls import Cancelled
     from CTQualityAssessmentLib.calls import Progress as ProgressCall
+    from CTQualityAssessmentLib.measures import PhysicalMeasures
     from CTQualityAssessmentLib.results import VolumeAssessment
     from CTQualityAssessmentLib.volume import Volume
 
@@ -100,14 +101,20 @@ def assess(
     no_figures: Annotated[bool, typer.Option("--no-figures", help="Leave out figures.png.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print assessment.json to standard output instead.")] = False,
 ) -> None:
-    """Score every slice of a CT volume and write assessment.json, slices.csv, index.html, figures.png, scene.mrb."""
+    """Score and measure every slice of a CT volume: assessment.json, slices.csv, index.html, figures.png, scene.mrb.
+
+    The physical measures are written beside them, as measures.json and measures.csv.
+    """
     with _plain_errors(), _cancel_on_interrupt() as cancelled, _progress_bar() as progress:
         volume, assessment = _run(path, series, model, device, batch, attention_stage, progress, cancelled)
         if assessment.partial and assessment.summary.scored == 0:
             _err.print("Cancelled before a slice was scored; nothing was written.")
             raise typer.Exit(EXIT_CANCELLED)
         if out is not None:
-            _write(out, volume, assessment, figures=not no_figures, scene=not no_scene, progress=progress)
+            from CTQualityAssessmentLib.assessment.measures import measure_volume
+
+            measures = measure_volume(volume, progress=progress, cancelled=cancelled)
+            _write(out, volume, assessment, measures, figures=not no_figures, scene=not no_scene, progress=progress)
         if as_json:
             from CTQualityAssessmentLib.reporting.json_file import to_json
 
@@ -117,6 +124,44 @@ def assess(
         if assessment.partial:
             raise typer.Exit(EXIT_CANCELLED)
         if assessment.summary.scored == 0:
+            raise typer.Exit(EXIT_NOTHING_SCORED)
+
+
+@app.command(epilog=_EXIT_CODES)
+def measure(
+    path: InputPath,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the results; without it nothing is written.", file_okay=False)
+    ] = None,
+    series: SeriesChoice = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print measures.json to standard output instead.")] = False,
+) -> None:
+    """Measure noise, contrast, texture, sharpness, streaks and size by physics alone, and write measures.json and .csv.
+
+    No network and no torch is needed.
+    """
+    from CTQualityAssessmentLib.assessment.measures import measure_volume
+    from CTQualityAssessmentLib.reading import read_volume
+    from CTQualityAssessmentLib.reporting.folder import result_folder
+    from CTQualityAssessmentLib.reporting.measures_file import measures_to_json, write_measures
+
+    with _plain_errors(), _cancel_on_interrupt() as cancelled, _progress_bar() as progress:
+        volume = read_volume(path, series=series, progress=progress, cancelled=cancelled)
+        measures = measure_volume(volume, progress=progress, cancelled=cancelled)
+        any_figure = any(measures.volume.slices_measured.values())
+        if measures.partial and not any_figure:
+            _err.print("Cancelled before a slice was measured; nothing was written.")
+            raise typer.Exit(EXIT_CANCELLED)
+        if out is not None:
+            with result_folder(out) as folder:
+                write_measures(folder, measures)
+        if as_json:
+            sys.stdout.write(measures_to_json(measures))
+        else:
+            _print_measures(measures)
+        if measures.partial:
+            raise typer.Exit(EXIT_CANCELLED)
+        if not any_figure:
             raise typer.Exit(EXIT_NOTHING_SCORED)
 
 
@@ -190,13 +235,21 @@ def _run(
 
 
 def _write(
-    out: Path, volume: Volume, assessment: VolumeAssessment, figures: bool, scene: bool, progress: ProgressCall
+    out: Path,
+    volume: Volume,
+    assessment: VolumeAssessment,
+    measures: PhysicalMeasures,
+    figures: bool,
+    scene: bool,
+    progress: ProgressCall,
 ) -> None:
     """Write the results into ``out``, all of them or none."""
     from CTQualityAssessmentLib.reporting.csv_file import write_csv
     from CTQualityAssessmentLib.reporting.figures import write_figures
     from CTQualityAssessmentLib.reporting.folder import result_folder
     from CTQualityAssessmentLib.reporting.json_file import write_json
+    from CTQualityAssessmentLib.reporting.measures_file import write_measures
+    from CTQualityAssessmentLib.reporting.profile_curve import write_profile
     from CTQualityAssessmentLib.reporting.web_page import write_web_page
 
     if scene and importlib.util.find_spec("slicer") is None:
@@ -206,10 +259,21 @@ def _write(
         progress(0, 3, "Writing tables")
         write_json(folder / "assessment.json", assessment)
         write_csv(folder / "slices.csv", assessment)
+        write_measures(folder, measures)
         progress(1, 3, "Drawing figures")
+        profile = folder / "profile.png"
         if figures:
             write_figures(folder / "figures.png", volume, assessment)
-        write_web_page(folder / "index.html", assessment, folder / "figures.png" if figures else None, scene=scene)
+            write_profile(profile, measures, assessment)
+        write_web_page(
+            folder / "index.html",
+            assessment,
+            folder / "figures.png" if figures else None,
+            scene=scene,
+            measures=measures,
+            profile=profile if figures else None,
+        )
+        profile.unlink(missing_ok=True)  # it is in the page
         progress(2, 3, "Saving the scene")
         if scene:
             _write_scene(folder / "scene.mrb", volume, assessment)
@@ -249,6 +313,22 @@ def _print_summary(assessment: VolumeAssessment) -> None:
     for warning in assessment.warnings:
         _out.print(f"Warning: {warning}")
     _out.print(f"{assessment.model.statement} {DISCLAIMER}")
+
+
+def _print_measures(measures: PhysicalMeasures) -> None:
+    from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS, range_text, reason_text, value_text
+
+    if measures.partial:
+        _out.print("PARTIAL: the run was cancelled; the slices that it did not reach were not measured.")
+    for words in MEASURE_WORDS:
+        reason, spread = reason_text(words, measures), range_text(words, measures.volume)
+        count = measures.volume.slices_measured[words.name]
+        more = f" ({reason})" if reason else f" ({spread} in 80 % of {count} slices)" if spread else ""
+        _out.print(f"{words.label}: {value_text(words, measures.volume)}{more}")
+    for name, tissue in measures.volume.tissues.items():
+        _out.print(f"Tissue {name}: mean {tissue.mean_hu:.0f} HU, SD {tissue.sd_hu:.0f} HU")
+    for note in measures.notes:
+        _out.print(note)
 
 
 def _print_volume(volume: Volume) -> None:

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import signal
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -18,12 +19,21 @@ from CTQualityAssessmentLib import assessment as assessment_package
 from CTQualityAssessmentLib import cli
 from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, installed_bundles
 from CTQualityAssessmentLib.reporting.json_file import assessment_schema, read_json
+from CTQualityAssessmentLib.reporting.measures_file import measures_schema
 from typer.testing import CliRunner
 
 from Testing.bundle_factory import STATEMENT, write_bundle
 from Testing.dicom_factory import PATIENT, body, write_series
 
-EVERYTHING = {"assessment.json", "slices.csv", "figures.png", "index.html", "scene.mrb"}
+EVERYTHING = {
+    "assessment.json",
+    "slices.csv",
+    "measures.json",
+    "measures.csv",
+    "figures.png",
+    "index.html",
+    "scene.mrb",
+}
 SAMPLE = Path(__file__).resolve().parents[2] / "Resources" / "SampleData" / "CTQA-phantom"
 
 
@@ -50,7 +60,7 @@ def ctqa(*arguments, code=0):
 
 
 def test_assess_writes_every_result_and_they_agree(dicom, tmp_path):
-    """The promise of the README: one command, five files, one set of numbers, and the verdict in the terminal."""
+    """The promise of the README: one command, seven files, one set of numbers, and the verdict in the terminal."""
     result = ctqa("assess", dicom, "--out", tmp_path / "out")
     assert {p.name for p in (tmp_path / "out").iterdir()} == EVERYTHING
     document = json.loads((tmp_path / "out" / "assessment.json").read_text(encoding="utf-8"))
@@ -252,3 +262,28 @@ def test_shipped_model_on_the_shipped_sample(tmp_path, monkeypatch):
     found = read_json(tmp_path / "out" / "assessment.json")
     assert found.summary.scored >= 0.9 * found.summary.slices and not found.partial
     assert found.model.simulated_labels and found.summary.maximum - found.summary.minimum > 0.5
+
+
+def test_measure_needs_no_torch(dicom, tmp_path):
+    """A department without torch, or a Slicer before any install, still gets the physics."""
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['torch', 'monai', 'matplotlib', 'jinja2', 'slicer']))\n"
+        "from CTQualityAssessmentLib.cli import main\n"
+        f"sys.argv = ['ctqa', 'measure', {str(dicom)!r}, '--out', {str(tmp_path / 'out')!r}, '--json']\n"
+        "main()"
+    )
+    library = Path(cli.__file__).resolve().parents[1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=library, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"measures.json", "measures.csv"}
+    document = json.loads(done.stdout)
+    jsonschema.Draft202012Validator(measures_schema()).validate(document)
+    assert document == json.loads((tmp_path / "out" / "measures.json").read_text(encoding="utf-8"))
+    assert len(document["slices"]) == 5 and document["volume"]["tissues"]
+
+
+def test_measure_of_air_ends_with_its_own_code(tmp_path):
+    """A script must notice that nothing could be measured."""
+    sitk.WriteImage(sitk.GetImageFromArray(np.full((3, 64, 64), -1000, np.int16)), tmp_path / "air.nii.gz")
+    result = ctqa("measure", tmp_path / "air.nii.gz", code=cli.EXIT_NOTHING_SCORED)
+    assert "Global noise level: n/a (There is no patient" in result.stdout

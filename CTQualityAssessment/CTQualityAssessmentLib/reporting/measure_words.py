@@ -1,0 +1,112 @@
+"""How physical measures are named, written and read, shared by the table, the web page and the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from CTQualityAssessmentLib.measures import PhysicalMeasures, SliceMeasures, VolumeMeasures
+
+
+@dataclass(frozen=True)
+class MeasureWords:
+    """Field name, label, unit, decimals, and one line on how to read the figure."""
+
+    name: str
+    label: str
+    unit: str
+    decimals: int
+    how_to_read: str
+
+
+MEASURE_WORDS: tuple[MeasureWords, ...] = (
+    MeasureWords(
+        "noise_hu",
+        "Global noise level",
+        "HU",
+        1,
+        "The local standard deviation that soft tissue has most often. Lower is quieter; a sharper kernel or a thinner "
+        "slice raises it at the same dose.",
+    ),
+    MeasureWords(
+        "snr",
+        "SNR of muscle",
+        "",
+        1,
+        "Mean HU of soft tissue in the range of muscle over the noise. Higher is better.",
+    ),
+    MeasureWords(
+        "cnr",
+        "CNR of muscle to fat",
+        "",
+        1,
+        "Difference between muscle and fat over the noise. Higher is better; it can be compared between scans.",
+    ),
+    MeasureWords(
+        "nps_peak_per_mm",
+        "NPS peak frequency",
+        "1/mm",
+        2,
+        "Where the noise power spectrum is highest. Lower means coarser grain; a drop at equal kernel points to "
+        "iterative or learned reconstruction.",
+    ),
+    MeasureWords(
+        "nps_mean_per_mm",
+        "NPS mean frequency",
+        "1/mm",
+        2,
+        "Average frequency of the noise: its texture as one figure. Anatomy inside the regions lowers it.",
+    ),
+    MeasureWords(
+        "edge_10_90_mm",
+        "Edge sharpness (10-90 %)",
+        "mm",
+        2,
+        "Distance over which the skin's edge rises from 10 % to 90 %. Smaller is sharper; slanted skin widens it in "
+        "thick slices.",
+    ),
+    MeasureWords(
+        "streak_index",
+        "Streak index",
+        "",
+        2,
+        "Noise of the open air beside the patient over that of soft tissue. About 0.5 without streaks, whatever the "
+        "dose; over about 0.8 streaks reach beyond the skin.",
+    ),
+    MeasureWords(
+        "water_equivalent_diameter_mm",
+        "Water-equivalent diameter",
+        "mm",
+        0,
+        "Diameter of the water cylinder that attenuates like the patient (AAPM Report 220). Larger patients are "
+        "noisier at equal dose.",
+    ),
+    MeasureWords(
+        "ssde_mgy",
+        "SSDE",
+        "mGy",
+        1,
+        "Size-specific dose estimate (AAPM Reports 204 and 220): dose to a patient of this size, not to a phantom.",
+    ),
+)
+
+
+def value_text(words: MeasureWords, measured: SliceMeasures | VolumeMeasures) -> str:
+    """The figure with its unit, "n/a" where there is none."""
+    return number_text(words, getattr(measured, words.name))
+
+
+def number_text(words: MeasureWords, value: float | None) -> str:
+    """A number in the figure's decimals and unit."""
+    return "n/a" if value is None else f"{value:.{words.decimals}f} {words.unit}".strip()
+
+
+def reason_text(words: MeasureWords, measures: PhysicalMeasures) -> str | None:
+    """Why the volume has no such figure; None where it has one."""
+    code = measures.volume.missing.get(words.name)
+    return None if code is None else measures.reasons[code]
+
+
+def range_text(words: MeasureWords, measured: VolumeMeasures) -> str:
+    """From the 10th to the 90th percentile of the slices, for example "9.1 to 12.4"; empty where there is none."""
+    limits = measured.slice_percentiles.get(words.name)
+    return "" if limits is None else " to ".join(f"{value:.{words.decimals}f}" for value in limits)
