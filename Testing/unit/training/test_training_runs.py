@@ -50,6 +50,7 @@ def recipe_for(data, tmp_path, **changes):
         "network": NETWORK,
         "phases": [{"steps": 6, "batch": 4, "crop": 32, "lr": 2e-3}, {"steps": 4, "batch": 4, "lr": 1e-3}],
         "precision": "no",
+        "head_fit": {"steps": 20, "batch": 8},
         **changes,
     }
     path = tmp_path / "recipe.yaml"
@@ -82,7 +83,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(data, tmp_path, monkeypat
     whole, resumed = (load_file(tmp_path / name / "weights.safetensors") for name in ("whole", "broken"))
     assert all(torch.equal(whole[k], resumed[k]) for k in whole)
     log = [json.loads(line) for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
-    assert log[-1]["step"] == 10 and np.isfinite(log[-1]["loss"])
+    assert log[-1]["head"] == "fitted" and log[-2]["step"] == 10 and np.isfinite(log[-2]["loss"])
 
 
 def test_a_run_folder_of_another_recipe_is_not_overwritten(data, tmp_path):
