@@ -1,6 +1,6 @@
 """Draws the extension's icon from the shipped sample: a slice whose right half carries the quality colours.
 
-    python -m Testing.visual.icon
+python -m Testing.visual.icon
 """
 
 from __future__ import annotations

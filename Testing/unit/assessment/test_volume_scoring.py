@@ -169,3 +169,14 @@ def test_the_summary_is_the_arithmetic_of_its_slices(model):
     assert summary.worst == (3, 1, 2, 0, 4) and summary.best == 4 and summary.median_slice == 2
     assert summary.share_below_fair == pytest.approx(0.4) and summary.scored_range_mm == pytest.approx(20.0)
     assert summary.grade == grade(2.2)[0] == "Fair"
+
+
+def test_slices_are_told_as_they_come_in_the_order_of_the_volume(model):
+    """The live table of a window is the final table: same slices, same numbers, nothing left out when cancelled."""
+    hu = patient()
+    hu[2] = -1000
+    told, done = [], []
+    result = assess_volume(volume_of(hu), model, batch_size=2, on_slice=told.append)
+    assert tuple(told) == result.slices and told[2].refusal is not None
+    partial = assess_volume(volume_of(hu), model, batch_size=2, on_slice=done.append, cancelled=lambda: len(done) >= 2)
+    assert tuple(done) == partial.slices[:2] and partial.partial
