@@ -18,6 +18,15 @@ def palette(map_: str) -> list[str]:
     return ["#" + "".join(f"{round(255 * c):02x}" for c in colour) for colour in colours]
 
 
+def legend_of(overlay: str, upper: float) -> dict[str, Any] | None:
+    """Title, ends and colours of an overlay by its name; ``upper`` is the high end of an attention map."""
+    if overlay == "quality":
+        return {"title": "Quality", "low": "0 Bad", "high": "4 Excellent", "colours": palette("quality")}
+    if overlay:
+        return {"title": "Attention", "low": "1 even", "high": f"{upper:.1f} x", "colours": palette("attention")}
+    return None
+
+
 def case_of(volume: Volume) -> dict[str, Any]:
     """The volume: nothing that names the patient."""
     i, j, k = volume.spacing

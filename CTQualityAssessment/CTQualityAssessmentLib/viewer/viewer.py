@@ -21,7 +21,7 @@ from CTQualityAssessmentLib.results import VolumeAssessment
 from CTQualityAssessmentLib.viewer.case import Case, close_case, open_case, show_assessment
 from CTQualityAssessmentLib.viewer.frames import SliceViewFactory
 from CTQualityAssessmentLib.viewer.run import RunError, Runs
-from CTQualityAssessmentLib.viewer.shown import case_of, model_of, palette, result_of, row_of
+from CTQualityAssessmentLib.viewer.shown import case_of, legend_of, model_of, palette, result_of, row_of
 from CTQualityAssessmentLib.viewer.views import PLACES, PRESETS, SliceViews
 from CTQualityAssessmentLib.worker.faults import place
 
@@ -190,6 +190,7 @@ class Viewer:
             result=None,
             overlays=[],
             overlay="",
+            legend=None,
         )
         if case.assessment is not None:
             self._show_result(case.assessment)
@@ -250,6 +251,8 @@ class Viewer:
     def _lay_over(self) -> None:
         node = self._case.overlays.get(self._state.overlay) if self._case is not None else None
         self._views.overlay(node, self._state.opacity)
+        upper = node.GetDisplayNode().GetWindowLevelMax() if node is not None else 0.0
+        self._tell(legend=legend_of(self._state.overlay, upper))
 
     def _on_view_change(self) -> None:
         width, level = (round(value) for value in self._views.window())
@@ -286,6 +289,7 @@ class Viewer:
                 "presets": [list(pair) for pair in PRESETS],
                 "overlays": [],
                 "overlay": "",
+                "legend": None,
                 "opacity": 0.4,
                 "crosshair": True,
                 "models": models,
@@ -297,7 +301,7 @@ class Viewer:
     def _make_page(self) -> None:
         names = (
             "opened panes busy error notes rows result here levels presets overlays overlay opacity crosshair models "
-            "model palette"
+            "model palette legend"
         ).split()
         bindings = " ".join(f':{name}="{name}"' for name in names)
         views = "".join(f'<template #{place}><trame-template template-name="{place}" /></template>' for place in PLACES)

@@ -22,7 +22,7 @@ PRESETS: tuple[tuple[str, str], ...] = (
     ("soft-tissue", "Soft tissue"),
     ("lung", "Lung"),
     ("bone", "Bone"),
-    ("ldctiqa", "As the network"),
+    ("ldctiqa", "Network"),
 )
 #: Orientation by the patient axis (R, A, S) that it looks along, with what lies left, right, above and below.
 _ORIENTATIONS: tuple[tuple[str, str], ...] = (("Sagittal", "APSI"), ("Coronal", "RLSI"), ("Axial", "RLAP"))
@@ -131,9 +131,9 @@ class SliceViews:
             display.SetWindowLevel(WINDOWS[name].width, WINDOWS[name].level)
 
     def overlay(self, node: slicer.vtkMRMLScalarVolumeNode | None, opacity: float) -> None:
-        """Lay a volume over the CT, or nothing; its legend stands in the large view only."""
+        """Lay a volume over the CT, or nothing. The page draws the legend, sharper than a picture could."""
         for legend in nodes_of_class(self._app.scene, "vtkMRMLColorLegendDisplayNode"):
-            legend.SetViewNodeIDs([self._large.get_view_node_id()])
+            legend.SetVisibility(False)
         for view in self._views.values():
             view.set_foreground_volume_id(node.GetID() if node is not None else None)
             view.set_foreground_opacity(min(max(opacity, 0.0), 1.0))

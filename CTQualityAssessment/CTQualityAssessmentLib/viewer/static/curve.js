@@ -2,7 +2,7 @@
 window.ctqaCurve = {
   props: { rows: Array, slices: Number, here: Number, palette: Array },
   emits: ["jump"],
-  data: () => ({ hovered: null, width: 372, height: 176, left: 58, right: 8, top: 8, bottom: 34 }),
+  data: () => ({ hovered: null, width: 372, height: 176, left: 66, right: 8, top: 8, bottom: 34 }),
   computed: {
     scored() { return this.rows.filter((row) => row[1] !== null).sort((a, b) => a[0] - b[0]); },
     refused() { return this.rows.filter((row) => row[1] === null); },

@@ -3,7 +3,7 @@
   const KEYS = [
     ["↑ ↓, Page Up, Page Down", "Previous, next slice; ten slices"],
     ["Home, End", "First, last slice"],
-    ["N, B", "Next worse slice; back"],
+    ["N, B", "The worst slice, the next worst; back"],
     ["1 to 4", "Window: soft tissue, lung, bone, as the network"],
     ["O", "Next overlay"],
     ["+ −", "Overlay more, less opaque"],
@@ -26,11 +26,11 @@
     props: {
       opened: Object, panes: Array, busy: Object, error: Object, notes: Array, rows: Array, result: Object, here: Number,
       levels: Array, presets: Array, overlays: Array, overlay: String, opacity: Number, crosshair: Boolean,
-      models: Array, model: String, palette: Array,
+      models: Array, model: String, palette: Array, legend: Object,
     },
     emits: ["ask"],
     data: () => ({
-      tab: "slices", alone: false, chosen: null, stage: 3, dropping: false, refused: null, sending: null,
+      tab: "slices", alone: false, chosen: null, stage: 3, dropping: false, refused: null, sending: null, walking: null,
       keys: KEYS, mouse: MOUSE, dark: true,
     }),
     computed: {
@@ -73,8 +73,10 @@
       dismiss() { this.refused = null; this.ask("dismiss"); },
       worse(step) {
         if (!this.worst.length) return;
-        const next = this.rank < 0 ? 0 : Math.min(this.worst.length - 1, Math.max(0, this.rank + step));
-        this.jump(this.worst[next]);
+        // From a slice that was reached otherwise, the walk begins at the worst.
+        const next = this.walking !== this.here ? 0 : Math.min(this.worst.length - 1, Math.max(0, this.rank + step));
+        this.walking = this.worst[next];
+        this.jump(this.walking);
       },
       paint() { document.documentElement.dataset.theme = this.dark ? "dark" : "light"; },
       switchTheme() {
@@ -185,6 +187,8 @@
           <template v-if="opened">
             <span class="label">{{ pane.orientation }}<template v-if="pane.place === 'large'"> · slice <b data-test="here">{{ here }}</b> of 0 to {{ opened.slices - 1 }}</template></span>
             <span v-for="(side, n) in pane.sides" :key="n" class="side" :class="['l', 'r', 't', 'b'][n]" aria-hidden="true">{{ side }}</span>
+            <div v-if="pane.place === 'large' && legend" class="legend" data-test="legend" role="img" :aria-label="legend.title + ', from ' + legend.low + ' to ' + legend.high">
+              <b>{{ legend.title }}</b><span>{{ legend.high }}</span><i :style="{ background: 'linear-gradient(to top, ' + legend.colours.join(',') + ')' }"></i><span>{{ legend.low }}</span></div>
             <span v-if="pane.place === 'large' && overlay && result" class="note">{{ overlay === 'quality' ? result.statement : 'Attention: where the network looked, not where a defect is.' }}</span>
           </template>
           <button v-else-if="pane.place === 'large' && !busy" type="button" class="empty" @click="$refs.open.showModal()">Open a CT: choose files, a folder or a zip, or drop them here</button>
@@ -212,7 +216,7 @@
         <div class="steps" role="group" aria-label="Worst slices">
           <button type="button" data-test="worse-back" title="Back towards the worst slice (B)" @click="worse(-1)" :disabled="!worst.length || rank === 0">◂ Worse</button>
           <span class="quiet" data-test="rank">{{ rank >= 0 ? (rank === 0 ? 'The worst slice' : 'Rank ' + (rank + 1) + ' of ' + worst.length + ' from the worst') : 'Worst slices' }}</span>
-          <button type="button" data-test="worse-next" title="Next worst slice (N)" @click="worse(1)" :disabled="!worst.length || rank === worst.length - 1">{{ rank < 0 ? 'Worst ▸' : 'Next ▸' }}</button>
+          <button type="button" data-test="worse-next" :title="walking === here ? 'Next worst slice (N)' : 'The worst slice (N)'" @click="worse(1)" :disabled="!worst.length">{{ walking === here ? 'Next worst ▸' : 'Worst ▸' }}</button>
         </div>
       </template>
       <div v-if="opened" class="tabs" role="tablist" aria-label="Details">
