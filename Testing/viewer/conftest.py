@@ -3,73 +3,30 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import re
 import shutil
-import signal
-import subprocess
-import sys
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from Testing.bundle_factory import write_bundle
+from Testing.viewer.running import SAMPLE, start_viewer
 
-ROOT = Path(__file__).resolve().parents[2]
-SAMPLE = ROOT / "Resources" / "SampleData" / "CTQA-phantom" / "dicom"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 _ARGUMENTS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 ).split()
+#: Notes of which kind each picture of a view is.
+_KNOW_BLOBS = """
+window.blobTypes = {};
+const make = URL.createObjectURL;
+URL.createObjectURL = (blob) => { const url = make(blob); window.blobTypes[url] = blob.type; return url; };
+"""
 HAS_SERVER = all(importlib.util.find_spec(name) is not None for name in ("slicer", "trame_slicer"))
 collect_ignore_glob = [] if HAS_SERVER else ["test_*.py"]
 
 
 def pytest_report_header():
     return None if HAS_SERVER else "Testing/viewer is left out: trame-slicer is not installed (extra 'mrml')"
-
-
-class Running:
-    """A viewer in a process of its own; ``temporary`` is where its private folder lies."""
-
-    def __init__(self, process: subprocess.Popen, address: str, temporary: Path) -> None:
-        self.process, self.address, self.temporary = process, address, temporary
-        self.port = int(re.search(r":(\d+)/", address)[1])
-        self.origin = f"http://127.0.0.1:{self.port}"
-
-    def workers(self) -> list[int]:
-        """Process numbers of the viewer's children."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [int(number) for number in children.read_text().split()]
-
-
-@contextmanager
-def start_viewer(models: Path, temporary: Path, *arguments: str):
-    """Start ``ctqa view`` with the test model and wait for its address."""
-    temporary.mkdir(exist_ok=True)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT / "CTQualityAssessment"),
-        "CTQA_MODELS": str(models),
-        "OMP_NUM_THREADS": "1",
-        "TMPDIR": str(temporary),
-    }
-    code = "from CTQualityAssessmentLib.cli import main; main()"
-    command = [sys.executable, "-c", code, "view", *arguments, "--no-browser", "--model", "tiny"]
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=temporary
-    )
-    try:
-        line = process.stdout.readline()
-        found = re.search(r"http://127\.0\.0\.1:\d+/\?token=[\w-]{40,}", line)
-        assert found, line
-        yield Running(process, found[0], temporary)
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        process.wait(15)
 
 
 @pytest.fixture(scope="session")
@@ -100,6 +57,7 @@ def browser(tmp_path_factory):
             accept_downloads=True,
         )
         context.set_default_timeout(45_000)
+        context.add_init_script(_KNOW_BLOBS)
         yield context
         context.close()
 
