@@ -54,7 +54,7 @@ def measure(name: str, predicted: NDArray[np.floating], images: list[LabelledIma
     sources = [image.source for image in images]
     figures = {key: tuple(bootstrap(f, predicted, true, sources, repeats)) for key, f in MEASURES.items()}
     bands = {
-        band: tuple(bootstrap(lambda p, t, b=band: band_plcc(p, t)[b], predicted, true, sources, repeats))
+        band: tuple(bootstrap(lambda p, t, b=band: band_plcc(p, t).get(b, np.nan), predicted, true, sources, repeats))
         for band in band_plcc(predicted, true)
     }
     known = [n for n, image in enumerate(images) if image.dose is not None and image.views is not None]
@@ -67,13 +67,22 @@ def measure(name: str, predicted: NDArray[np.floating], images: list[LabelledIma
     return Row(name, len(images), figures, bands, {k: (v.right, v.pairs) for k, v in order.items()})
 
 
-def load_network(folder: Path) -> torch.nn.Module:
-    """The network of a bundle or of a run folder of :mod:`Training.train`."""
-    if (folder / "configs").is_dir():
+def load_network(folder: Path, held_out: tuple[str, ...]) -> torch.nn.Module:
+    """The network of a bundle or of a run folder of :mod:`Training.train`.
+
+    Raises:
+        ValueError: it may have been trained on one of the ``held_out`` patients.
+    """
+    bundle = (folder / "configs").is_dir()
+    source = folder / "configs" / "metadata.json" if bundle else folder / "recipe.json"
+    description = json.loads(source.read_text(encoding="utf-8"))
+    if not set(held_out) <= set(description["ctqa"]["held_out_patients"] if bundle else description["held_out"]):
+        raise ValueError("a scorer may have seen one of the held-out patients; its figures would be too good")
+    if bundle:
         return load_bundle(folder, "cpu").network
     from safetensors.torch import load_file
 
-    network = clinreadnet(**json.loads((folder / "recipe.json").read_text(encoding="utf-8"))["network"])
+    network = clinreadnet(**description["network"])
     network.load_state_dict(load_file(folder / "weights.safetensors"))
     return network.eval()
 
@@ -89,7 +98,7 @@ def evaluate(data: Path, scorers: dict[str, Path], held_out: tuple[str, ...], re
     rows = [measure("noise-level regression", regression(noise_levels(tested)), tested, repeats)]
     device = "cuda" if torch.cuda.is_available() else "cpu"
     for name, folder in scorers.items():
-        rows.append(measure(name, predict(load_network(folder), tested, device), tested, repeats))
+        rows.append(measure(name, predict(load_network(folder, held_out), tested, device), tested, repeats))
     return rows
 
 

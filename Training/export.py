@@ -30,16 +30,19 @@ STATEMENT = (
 )
 LIMITS = (
     "The labels are a full-reference fidelity mapped to the published score distribution; no radiologist rated them.",
-    "The images are 2D parallel-beam simulations: no fan or cone geometry, scatter, beam hardening, metal or motion.",
-    "Trained on chest and abdomen of adults, soft-tissue window; head, extremities, children and MR are out of scope.",
-    "It never saw denoised or iteratively reconstructed images and rewards smoothing: do not use it alone to judge a "
-    "denoiser.",
-    "Sharp kernels score lower because their noise is higher, even where they are the right choice.",
+    "The images are 2D parallel-beam simulations from slices that were denoised first: no fan or cone geometry, "
+    "scatter, beam hardening, metal or motion.",
+    "Trained on chest and abdomen of adults, labelled in the soft-tissue window; head, extremities, children and MR "
+    "are out of scope.",
+    "Every image that it learned from was reconstructed by filtered back projection with fresh noise. The labels "
+    "reward what takes noise away: do not use it alone to judge a denoiser or an iterative reconstruction.",
+    "Noise lowers the label whatever its reason, so a sharp kernel may score lower even where it is the right choice.",
 )
 INTENDED_USE = (
     "Research and quality work by radiologists and medical physicists who compare CT acquisitions. Not for diagnosis, "
     "not for accepting or rejecting an examination without looking at it."
 )
+_TEMPERATURE_NAMES = {2.0: "scan", 1.0: "read", 0.5: "focus"}
 _SIZE_LIMIT = 8 * 2**20
 
 
@@ -73,10 +76,17 @@ def native_slices(held_out: tuple[str, ...], every: int = 2) -> list[np.ndarray]
 
 
 def export(run: Path, parent: Path, evaluation: list[dict[str, Any]] | None = None) -> Path:
-    """Writes the bundle ``parent/<name of the recipe>`` and returns its folder; an older one is replaced at the end."""
+    """Writes the bundle ``parent/<name of the recipe>`` and returns its folder; an older one is replaced at the end.
+
+    Raises:
+        ValueError: the data were not simulated, so that the card's account of them would be false, or the weights are
+            too large to ship.
+    """
     from safetensors.torch import load_file, save_file
 
     recipe = read_recipe(run / "recipe.json")
+    if not (Path(recipe.data) / "surrogate.json").is_file():
+        raise ValueError("only runs on data of Training.data.build can be exported: the model card describes those")
     network = clinreadnet(**recipe.network)
     weights = load_file(run / "weights.safetensors")
     network.load_state_dict(weights)
@@ -100,7 +110,10 @@ def export(run: Path, parent: Path, evaluation: list[dict[str, Any]] | None = No
     for name, content in {
         "configs/metadata.json": json.dumps(metadata, indent=2),
         "configs/inference.json": json.dumps(_INFERENCE, indent=2),
-        "configs/train.json": json.dumps({"recipe": recipe.to_dict(), "run": "$None"}, indent=2),
+        # The name of the data folder alone: its path may hold a user's name.
+        "configs/train.json": json.dumps(
+            {"recipe": {**recipe.to_dict(), "data": Path(recipe.data).name}, "run": "$None"}, indent=2
+        ),
         "docs/README.md": model_card(metadata),
     }.items():
         (partial / name).write_text(content + "\n", encoding="utf-8")
@@ -132,7 +145,8 @@ def bundle_metadata(
         "required_packages_version": {"safetensors": "0.4", "einops": "0.7"},
         "name": recipe.name,
         "task": "No-reference image quality of CT slices",
-        "description": "ClinReadNet small, reconstructed from the abstract of arXiv 2606.10372: score 0-4 a slice.",
+        "description": f"ClinReadNet {recipe.network.get('size', 'small')}, reconstructed from the abstract of arXiv "
+        "2606.10372: score 0-4 a slice.",
         "authors": "CTQualityAssessment developers",
         "copyright": "Apache-2.0",
         "data_source": "; ".join(sources) + "; and this project's own abdomen phantom",
@@ -173,7 +187,7 @@ def bundle_metadata(
         "ctqa": {
             "network": "clinreadnet",
             "network_config": network.config.to_dict(),
-            "temperatures": ["scan", "read", "focus"][: len(network.config.temperatures)],
+            "temperatures": [_TEMPERATURE_NAMES.get(t, f"temperature {t:g}") for t in network.config.temperatures],
             "window": "ldctiqa",
             "input_size": 512,
             "sha256": sha256,

@@ -81,8 +81,8 @@ def train(recipe: Recipe, run: Path, *, log_every: int = 50, save_every: int = 2
     ``run`` gets ``recipe.json``, ``log.jsonl``, ``checkpoint.pt`` (for going on) and ``weights.safetensors``.
     """
     accelerator = Accelerator(mixed_precision=recipe.precision, cpu=not torch.cuda.is_available())
-    run.mkdir(parents=True, exist_ok=True)
-    _write(run / "recipe.json", json.dumps(recipe.to_dict(), indent=1).encode())
+    if any(phase.batch % accelerator.num_processes for phase in recipe.phases):
+        raise ValueError(f"every batch of the recipe must divide into {accelerator.num_processes} processes")
     torch.manual_seed(recipe.seed)
     network = clinreadnet(**recipe.network)
     averaged = clinreadnet(**recipe.network)
@@ -98,10 +98,15 @@ def train(recipe: Recipe, run: Path, *, log_every: int = 50, save_every: int = 2
     training, validation = split(recipe, read_challenge_folder(Path(recipe.data)))
     batches = Batches(training, recipe, accelerator.process_index, accelerator.num_processes)
     step = _resume(run / "checkpoint.pt", recipe, network, averaged, optimiser)
+    if accelerator.is_main_process:
+        run.mkdir(parents=True, exist_ok=True)
+        _write(run / "recipe.json", json.dumps(recipe.to_dict(), indent=1).encode())
+    accelerator.wait_for_everyone()
 
     started, recent = time.monotonic(), []
     while step < recipe.steps:
-        torch.manual_seed(recipe.seed * 1_000_003 + step)  # dropout of a step does not depend on what ran before
+        # Dropout of a step does not depend on what ran before; each process has its own.
+        torch.manual_seed((recipe.seed * 1_000_003 + step) * 1009 + accelerator.process_index)
         pixels, scores = (t.to(accelerator.device) for t in batches(step))
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(recipe, step)

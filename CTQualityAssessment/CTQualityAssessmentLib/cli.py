@@ -135,24 +135,24 @@ def info(path: InputPath, series: SeriesChoice = None) -> None:
 @app.command(epilog=_EXIT_CODES)
 def models() -> None:
     """List the installed models and check their weights against their SHA-256."""
-    from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, list_bundles, verify_bundle
+    from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, installed_bundles, read_bundle, verify_bundle
 
     with _plain_errors():
         damaged = False
-        bundles = list_bundles()
-        if not bundles:
+        installed = installed_bundles()
+        if not installed:
             raise CTQAError(
                 "No model is installed.", "Install CTQualityAssessment again or set CTQA_MODELS to a folder."
             )
-        for bundle in bundles:
+        for name, folder in installed.items():
             try:
+                bundle = read_bundle(folder)
                 verify_bundle(bundle)
-                state = "weights verified"
             except CTQAError as error:
-                damaged, state = True, f"UNUSABLE: {error}"
-            _out.print(
-                f"{bundle.name} {bundle.version}{' (default)' if bundle.name == DEFAULT_BUNDLE else ''}: {state}"
-            )
+                damaged = True
+                _out.print(f"{name}: UNUSABLE: {error}")
+                continue
+            _out.print(f"{name} {bundle.version}{' (default)' if name == DEFAULT_BUNDLE else ''}: weights verified")
             _out.print(f"  {bundle.description}")
             _out.print(f"  {bundle.statement}")
             _out.print(f"  network {bundle.network}, window {bundle.window}, SHA-256 {bundle.sha256}")

@@ -7,7 +7,7 @@ Everything that leaves the package (JSON, CSV, figures, MRML nodes, reports) is 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -30,8 +30,9 @@ FAIR_SCORE = 2.0
 
 
 def snap_score(score: float) -> float:
-    """The score on the radiologists' scale of steps of 0.2, within 0 ... 4."""
-    return round(min(max(round(score / SCORE_STEP), 0), round(MAX_SCORE / SCORE_STEP)) * SCORE_STEP, 1)
+    """The score on the radiologists' scale of steps of 0.2, within 0 ... 4 (halves go up)."""
+    steps = math.floor(score / SCORE_STEP + 0.5 + 1e-9)  # 1.1 / 0.2 is 5.499...
+    return round(min(max(steps, 0), round(MAX_SCORE / SCORE_STEP)) * SCORE_STEP, 1)
 
 
 def grade(score: float) -> tuple[str, str]:
@@ -179,7 +180,7 @@ class VolumeAssessment:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> VolumeAssessment:
-        """Inverse of :meth:`to_dict`.
+        """Inverse of :meth:`to_dict`; what a later minor version added is passed over.
 
         Raises:
             ValueError: the document has another major schema version.
@@ -190,24 +191,26 @@ class VolumeAssessment:
         slices = tuple(
             SliceAssessment(
                 **{
-                    **item,
+                    **_known(SliceAssessment, item),
                     "centre_ras": tuple(item["centre_ras"]),
                     "distribution": tuple(item["distribution"]),
-                    "refusal": Refusal(**item["refusal"]) if item["refusal"] else None,
+                    "refusal": Refusal(**_known(Refusal, item["refusal"])) if item["refusal"] else None,
                 }
             )
             for item in data["slices"]
         )
         geometry = data["geometry"]
         return cls(
-            model=ModelIdentity(**data["model"]),
+            model=ModelIdentity(**_known(ModelIdentity, data["model"])),
             geometry=Geometry(
                 tuple(geometry["shape_kji"]),
                 tuple(tuple(row) for row in geometry["ijk_to_ras"]),
                 geometry["acquisition_axis"],
             ),
             slices=slices,
-            summary=VolumeSummary(**{**data["summary"], "worst": tuple(data["summary"]["worst"])}),
+            summary=VolumeSummary(
+                **{**_known(VolumeSummary, data["summary"]), "worst": tuple(data["summary"]["worst"])}
+            ),
             device=data["device"],
             versions=dict(data["versions"]),
             timings_s=dict(data["timings_s"]),
@@ -216,6 +219,11 @@ class VolumeAssessment:
             partial=bool(data["partial"]),
             schema_version=version,
         )
+
+
+def _known(kind: type, item: dict[str, Any]) -> dict[str, Any]:
+    """The values that ``kind`` has a field for."""
+    return {f.name: item[f.name] for f in fields(kind) if f.name in item}
 
 
 def asdict_without(value: Any, *names: str) -> dict[str, Any]:

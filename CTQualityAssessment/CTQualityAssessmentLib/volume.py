@@ -83,6 +83,8 @@ class Volume:
     def __post_init__(self) -> None:
         if self.hu.ndim != 3 or 0 in self.hu.shape:
             raise ValueError(f"a volume has three non-empty axes, not shape {self.hu.shape}")
+        if np.issubdtype(self.hu.dtype, np.floating) and not np.isfinite(self.hu).all():
+            raise ValueError("a volume holds finite HU only; what is no number has to be replaced while reading")
         matrix = np.asarray(self.ijk_to_ras, dtype=np.float64)
         if matrix.shape != (4, 4) or not np.allclose(matrix[3], (0, 0, 0, 1)):
             raise ValueError("ijk_to_ras must be a 4 x 4 affine matrix")
@@ -144,18 +146,22 @@ class Volume:
 def acquisition_axis_from_affine(ijk_to_ras: NDArray[np.float64], shape_kji: tuple[int, ...]) -> int:
     """Guess along which of i, j, k the slices were stacked, for formats that do not say it.
 
-    The axis whose spacing or matrix differs while the other two agree in both; where that does not single one out
-    (isotropic or irregular grids), the axis closest to superior-inferior, the direction in which a CT table moves.
+    The axis whose spacing or matrix differs while the other two agree in both; else, as in a cropped volume, the axis
+    whose spacing differs while the other two agree in theirs; where that does not single one out either (isotropic or
+    irregular grids), the axis closest to superior-inferior, the direction in which a CT table moves.
     """
     spacing = np.linalg.norm(np.asarray(ijk_to_ras)[:3, :3], axis=0)
     size = tuple(reversed(shape_kji))
 
     def alike(a: int, b: int) -> bool:
-        return size[a] == size[b] and abs(spacing[a] - spacing[b]) <= 1e-3 * spacing[a]
+        return bool(abs(spacing[a] - spacing[b]) <= 1e-3 * spacing[a])
 
-    odd = [axis for axis in (0, 1, 2) if alike(*(b for b in (0, 1, 2) if b != axis))]
-    if len(odd) == 1:
-        return odd[0]
+    pairs = {0: (1, 2), 1: (0, 2), 2: (0, 1)}
+    by_spacing = [axis for axis, pair in pairs.items() if alike(*pair)]
+    by_both = [axis for axis in by_spacing if size[pairs[axis][0]] == size[pairs[axis][1]]]
+    for odd in (by_both, by_spacing):
+        if len(odd) == 1:
+            return odd[0]
     return int(np.argmax(np.abs(np.asarray(ijk_to_ras)[2, :3]) / spacing))
 
 

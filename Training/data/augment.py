@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+_LARGEST_SHIFT = 24
+
 
 def augment(image: NDArray[np.float32], rng: np.random.Generator, crop: int | None = None) -> NDArray[np.float32]:
     """One random view of an image ``(rows, columns)``.
 
     Flips move pixels without resampling. Rotation and scale resample, which smooths noise and would change the label,
-    so the only other change is a shift by whole pixels, or a crop around a random point of the image's middle.
+    so the only other change is a shift by whole pixels, with black moving in, or a crop around a random point of the
+    image's middle.
 
     Args:
         image: values in [0, 1].
@@ -24,8 +27,11 @@ def augment(image: NDArray[np.float32], rng: np.random.Generator, crop: int | No
     if rng.random() < 0.5:
         image = image.T
     if crop is None:
-        shift = tuple(int(s) for s in rng.integers(-24, 25, 2))
-        image = np.roll(image, shift, axis=(0, 1))
+        down, right = (int(s) for s in rng.integers(-_LARGEST_SHIFT, _LARGEST_SHIFT + 1, 2))
+        rows, columns = image.shape
+        padded = np.pad(image, _LARGEST_SHIFT, constant_values=0.0)
+        top, left = _LARGEST_SHIFT - down, _LARGEST_SHIFT - right
+        image = padded[top : top + rows, left : left + columns]
     else:
         middle = [int(np.clip(rng.normal(n / 2, n / 8), crop / 2, n - crop / 2)) for n in image.shape]
         top, left = (m - crop // 2 for m in middle)

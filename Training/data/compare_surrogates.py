@@ -29,6 +29,7 @@ def compare(root: Path) -> list[dict[str, Any]]:
     """One row of figures for each fidelity and, last, for the formula, on the patients that are trained on."""
     groups = json.loads((root / "groups.json").read_text(encoding="utf-8"))
     images = [image for image in read_challenge_folder(root) if image.patient not in HELD_OUT]
+    images = [image for image in images if not groups[image.path.name].get("virtual")]
     rows = [groups[image.path.name] for image in images]
     formula = np.array([dose_view_score(row["dose"], row["views"]) for row in rows])
     noise = noise_levels(images)

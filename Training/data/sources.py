@@ -70,7 +70,7 @@ def phantom_sources(seed: int, count: int) -> Iterator[SourceSlice]:
     """``count`` slices of the abdomen phantom with one seed, which stands for one patient."""
     from Training.phantom import abdomen_phantom
 
-    phantom = abdomen_phantom(seed, slices=count, thickness_mm=200.0 / count)
+    phantom = abdomen_phantom(seed, slices=count)
     for k, hu in enumerate(phantom.hu):
         yield SourceSlice(f"phantom{seed:03d}", k, hu.astype(np.float32), phantom.spacing_mm[0])
 

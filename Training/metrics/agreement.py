@@ -58,11 +58,16 @@ MEASURES: dict[str, Callable[[Scores, Scores], float]] = {
 
 
 def band_plcc(predicted: Scores, true: Scores) -> dict[str, float]:
-    """PLCC within each one-point band of the true score; NaN under ten images."""
+    """Pearson correlation, with its sign, within each one-point band of the true score that has ten images or more.
+
+    Not the absolute value: within a band a scorer may well be turned around, which must not count in its favour.
+    """
     bands = {}
     for low in range(4):
         inside = (true >= low) & ((true < low + 1) | ((low == 3) & (true == 4)))
-        bands[f"{low}-{low + 1}"] = plcc(predicted[inside], true[inside]) if inside.sum() >= 10 else float("nan")
+        if inside.sum() >= 10:
+            constant = np.ptp(predicted[inside]) == 0 or np.ptp(true[inside]) == 0
+            bands[f"{low}-{low + 1}"] = 0.0 if constant else float(stats.pearsonr(predicted[inside], true[inside])[0])
     return bands
 
 
@@ -108,9 +113,10 @@ def pair_order(
     """Order of pairs that differ in dose only, and in views only, by a factor of two or more.
 
     Returns:
-        By "dose" and "views". A tie counts as wrong.
+        By "dose" and "views", and by "dose, next step" and "views, next step" for the pairs less than fourfold apart,
+        which are the hard ones. A tie counts as wrong.
     """
-    counts = {"dose": [0, 0], "views": [0, 0]}
+    counts = {kind + step: [0, 0] for kind in ("dose", "views") for step in ("", ", next step")}
     by_source: dict[str, list[int]] = {}
     for n, source in enumerate(sources):
         by_source.setdefault(source, []).append(n)
@@ -118,11 +124,12 @@ def pair_order(
         for a in members:
             for b in members:
                 if views[a] == views[b] and doses[a] >= 2 * doses[b]:
-                    kind = "dose"
+                    kind, ratio = "dose", doses[a] / doses[b]
                 elif doses[a] == doses[b] and views[a] >= 2 * views[b]:
-                    kind = "views"
+                    kind, ratio = "views", views[a] / views[b]
                 else:
                     continue
-                counts[kind][0] += int(predicted[a] > predicted[b])
-                counts[kind][1] += 1
+                for counted in (kind, f"{kind}, next step") if ratio < 4 else (kind,):
+                    counts[counted][0] += int(predicted[a] > predicted[b])
+                    counts[counted][1] += 1
     return {kind: PairOrder(*pair) for kind, pair in counts.items()}

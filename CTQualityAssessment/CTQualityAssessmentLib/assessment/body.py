@@ -26,7 +26,10 @@ def body_mask(hu: NDArray[np.generic], spacing_mm: tuple[float, float]) -> NDArr
         bool array of the shape of ``hu``; all False where there is no patient.
     """
     if hu.ndim == 3:
-        return np.stack([body_mask(slice_, spacing_mm) for slice_ in hu])
+        masks = np.empty(hu.shape, dtype=bool)
+        for slice_, mask in zip(hu, masks, strict=True):
+            mask[:] = body_mask(slice_, spacing_mm)
+        return masks
     from scipy import ndimage
 
     step = max(1, round(max(hu.shape) / 256))

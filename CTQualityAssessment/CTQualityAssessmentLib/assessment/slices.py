@@ -43,7 +43,8 @@ def prepare_slice(volume: Volume, slices: CanonicalSlices, index: int) -> Prepar
     low, high = int(hu.min()), int(hu.max())
     if high - low < 50 or high < _AIR_HU:
         return PreparedSlice(index, hu, 0.0, Refusal("no-body", "The slice is empty."))
-    if low > _AIR_HU and float(np.median(hu)) > 400:
+    # Fat and noise take every slice of a patient below water, also where no air is in view.
+    if low >= 0 or (low > _AIR_HU and float(np.median(hu)) > 400):
         return PreparedSlice(index, hu, 0.0, Refusal("not-ct", "The values are not Hounsfield units of a patient."))
     fraction = float(body_mask(hu, (float(spacing[1]), float(spacing[0]))).mean())
     if fraction < SMALLEST_BODY:

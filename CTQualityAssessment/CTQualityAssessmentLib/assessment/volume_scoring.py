@@ -132,11 +132,16 @@ def _pixels(hu: NDArray[np.generic], model: LoadedModel) -> Tensor:
     import torch.nn.functional as F
 
     pixels = torch.from_numpy(model.window.apply(np.ascontiguousarray(hu)))[None, None].to(model.device)
-    scale = model.input_size / max(hu.shape)
-    if scale == 1:
+    size = _network_size(hu.shape, model)
+    if size == hu.shape:
         return pixels
-    size = [max(1, round(n * scale)) for n in hu.shape]
     return F.interpolate(pixels, size=size, mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
+
+
+def _network_size(shape: tuple[int, ...], model: LoadedModel) -> tuple[int, int]:
+    """Rows and columns of a slice as the network reads it."""
+    scale = model.input_size / max(shape)
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
 def _read_output(
@@ -153,7 +158,7 @@ def _read_output(
             results.append(_refused(volume, p.index, p.body_fraction, reason, novelty[n]))
             continue
         score = float(found.expected[n])
-        probabilities = found.probabilities[n].double()
+        probabilities = found.probabilities[n].cpu().double()  # Apple's GPUs have no float64
         results.append(
             SliceAssessment(
                 index=p.index,
@@ -190,7 +195,11 @@ class _AttentionGrids:
         self.stages = stages
         self._slices = slices
         self._names = model.temperatures
-        self._resampling = max(slices.hu.shape[1:]) / model.input_size
+        shape = slices.hu.shape[1:]
+        # The two differ where the shorter side was rounded to whole pixels.
+        self._row_pixels, self._column_pixels = (
+            n / seen for n, seen in zip(shape, _network_size(shape, model), strict=True)
+        )
         self._grids: dict[tuple[int, int], NDArray[np.float32]] = {}
 
     def keep(self, scored: list[int], read: list[int], output: ClinReadNetOutput) -> None:
@@ -211,7 +220,11 @@ class _AttentionGrids:
                 self._names[temperature],
                 stage,
                 values,
-                grid_affine(self._slices.ijk_to_ras, *[_PATCH * 2 ** (stage - 1) * self._resampling] * 2),
+                grid_affine(
+                    self._slices.ijk_to_ras,
+                    _PATCH * 2 ** (stage - 1) * self._column_pixels,
+                    _PATCH * 2 ** (stage - 1) * self._row_pixels,
+                ),
             )
             for (stage, temperature), values in sorted(self._grids.items())
         )

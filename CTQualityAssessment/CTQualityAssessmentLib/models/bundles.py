@@ -27,6 +27,7 @@ DEFAULT_BUNDLE = "clinreadnet-small-simulated"
 _WEIGHTS = Path("models") / "model.safetensors"
 _METADATA = Path("configs") / "metadata.json"
 _NOVELTY_PREFIX = "novelty."
+_INPUT_SIZES = range(32, 4097)
 _PICKLE_SUFFIXES = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"}
 _ADVICE = "Install the bundle again."
 
@@ -68,14 +69,14 @@ def bundle_folders() -> tuple[Path, ...]:
     return (Path(extra), shipped) if extra else (shipped,)
 
 
-def list_bundles() -> tuple[BundleInfo, ...]:
-    """All installed bundles by name; a name in ``$CTQA_MODELS`` hides the shipped bundle of that name."""
-    found: dict[str, BundleInfo] = {}
+def installed_bundles() -> dict[str, Path]:
+    """Folders of all installed bundles by name, which is the folder's; one in ``$CTQA_MODELS`` hides a shipped one."""
+    found: dict[str, Path] = {}
     for parent in bundle_folders():
-        for folder in sorted(parent.iterdir()) if parent.is_dir() else ():
-            if (folder / _METADATA).is_file() and folder.name not in found:
-                found[folder.name] = read_bundle(folder)
-    return tuple(found[name] for name in sorted(found))
+        for folder in parent.iterdir() if parent.is_dir() else ():
+            if (folder / _METADATA).is_file():
+                found.setdefault(folder.name, folder)
+    return dict(sorted(found.items()))
 
 
 def read_bundle(folder: Path) -> BundleInfo:
@@ -87,19 +88,25 @@ def read_bundle(folder: Path) -> BundleInfo:
     try:
         metadata = json.loads((folder / _METADATA).read_text(encoding="utf-8"))
         ours = metadata["ctqa"]
-        return BundleInfo(
+        info = BundleInfo(
             folder=folder,
-            name=str(metadata["name"]),
-            version=str(metadata["version"]),
-            description=str(metadata["description"]),
-            network=str(ours["network"]),
-            sha256=str(ours["sha256"]),
+            name=metadata["name"],
+            version=metadata["version"],
+            description=metadata["description"],
+            network=ours["network"],
+            sha256=ours["sha256"],
             window=WINDOWS[ours["window"]].name,
-            input_size=int(ours["input_size"]),
-            simulated_labels=bool(ours["simulated_labels"]),
-            statement=str(ours["statement"]),
+            input_size=ours["input_size"],
+            simulated_labels=ours["simulated_labels"],
+            statement=ours["statement"],
             metadata=metadata,
         )
+        words = (info.name, info.version, info.description, info.network, info.sha256, info.statement)
+        if not all(isinstance(word, str) and word for word in words) or not isinstance(info.simulated_labels, bool):
+            raise TypeError("a field has another type than its meaning")
+        if type(info.input_size) is not int or info.input_size not in _INPUT_SIZES:
+            raise ValueError("no size that a slice can have")
+        return info
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DamagedBundle(f"The metadata of the model bundle '{folder.name}' cannot be read.", _ADVICE) from error
 
@@ -147,7 +154,11 @@ def load_bundle(name_or_folder: str | Path = DEFAULT_BUNDLE, device: str = "auto
         weights = {k: v.float() for k, v in tensors.items() if not k.startswith(_NOVELTY_PREFIX)}
         network.load_state_dict(weights)
         temperatures = tuple(str(t) for t in ours["temperatures"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        if len(temperatures) != len(network.config.temperatures):
+            raise ValueError("the temperatures and their names differ in number")
+        if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+            raise ValueError("a weight is not a number")
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise DamagedBundle(
             f"The weights of the model bundle '{info.name}' do not fit its network.", _ADVICE
         ) from error
@@ -191,23 +202,24 @@ def choose_device(device: str) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        kind = torch.device(device).type
+        wanted = torch.device(device)
     except RuntimeError as error:
         raise DeviceUnavailable(f"There is no device called '{device}'.", "Choose auto, cpu or cuda.") from error
-    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not present.get(kind, False):
+    count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if (wanted.index or 0) >= count.get(wanted.type, 0):
         raise DeviceUnavailable(f"The device '{device}' is not available on this computer.", "Choose auto or cpu.")
     return device
 
 
 def _find(name_or_folder: str | Path) -> BundleInfo:
-    if Path(name_or_folder).is_dir():
+    """An installed name comes before a folder: what lies in the working folder must not take a model's place."""
+    installed = installed_bundles()
+    if str(name_or_folder) in installed:
+        return read_bundle(installed[str(name_or_folder)])
+    if str(name_or_folder) and Path(name_or_folder).is_dir():
         return read_bundle(Path(name_or_folder))
-    bundles = {info.name: info for info in list_bundles()}
-    if str(name_or_folder) not in bundles:
-        names = ", ".join(bundles) or "none"
-        raise UnknownBundle(f"There is no model of that name; installed: {names}.", "See 'ctqa models' for the list.")
-    return bundles[str(name_or_folder)]
+    names = ", ".join(installed) or "none"
+    raise UnknownBundle(f"There is no model of that name; installed: {names}.", "See 'ctqa models' for the list.")
 
 
 def _network_builder(info: BundleInfo) -> Callable[[dict[str, Any]], torch.nn.Module]:

@@ -44,6 +44,7 @@ class ClinReadNetConfig:
         distribution_head: False pools the mean only, a plain Swin classifier.
         distribution_hidden: hidden width of the distribution head.
         dropout: dropout rate in the head.
+        token_dropout: share of training images whose tokens the distribution head does not see.
         drop_path: rate of dropping a block's branch in training, rising linearly from 0 to this with depth.
         fine_levels: fine grades, evenly spread over [0, 4].
         coarse_levels: coarse grades, the Likert words.
@@ -63,6 +64,7 @@ class ClinReadNetConfig:
     distribution_head: bool = True
     distribution_hidden: int = 256
     dropout: float = 0.1
+    token_dropout: float = 0.0
     drop_path: float = 0.0
     fine_levels: int = 21
     coarse_levels: int = 5
@@ -209,7 +211,9 @@ class ClinReadNet(nn.Module):
         self.head: DistributionHead | MeanHead
         if config.distribution_head:
             edge_features = dim if config.sobel_filters else 0
-            self.head = DistributionHead(last, edge_features, config.distribution_hidden, config.dropout, *levels)
+            self.head = DistributionHead(
+                last, edge_features, config.distribution_hidden, config.dropout, *levels, config.token_dropout
+            )
         else:
             self.head = MeanHead(last, config.dropout, *levels)
         self.apply(_initialise)
@@ -260,7 +264,7 @@ class ClinReadNet(nn.Module):
                 attention.update({(index, m): received[m] for m in range(received.shape[0])})
         # Cheap and last: in float32 also under autocast, or the logits would come in steps of 0.03.
         with torch.autocast(x.device.type, enabled=False):
-            features = self.head.pool(self.norm(tokens.float()).flatten(1, 2), edges)
+            features = self.head.pool(self.norm(tokens.float()), edges, image)
             fine, coarse = self.head(features)
         return ClinReadNetOutput(fine, coarse, features, attention, sobel_energy(x) if with_sobel_energy else None)
 

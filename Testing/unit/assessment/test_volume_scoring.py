@@ -118,6 +118,8 @@ def test_other_modalities_and_other_units_get_no_score(model):
     assert {s.refusal.code for s in assess_volume(mr, model).slices} == {"not-ct"}
     counts = replace(volume, hu=(volume.hu.astype(np.int32) + 2000).astype(np.int16))
     assert {s.refusal.code for s in assess_volume(counts, model).slices} == {"not-ct"}
+    mostly_background = replace(volume, hu=np.maximum(volume.hu, -1000) + np.int16(1000))
+    assert {s.refusal.code for s in assess_volume(mostly_background, model).slices} == {"not-ct"}
 
 
 def test_novel_slices_are_refused_not_scored(model):
@@ -180,3 +182,13 @@ def test_slices_are_told_as_they_come_in_the_order_of_the_volume(model):
     assert tuple(told) == result.slices and told[2].refusal is not None
     partial = assess_volume(volume_of(hu), model, batch_size=2, on_slice=done.append, cancelled=lambda: len(done) >= 2)
     assert tuple(done) == partial.slices[:2] and partial.partial
+
+
+def test_maps_fit_slices_whose_shorter_side_is_no_whole_number_of_network_pixels(model):
+    """97 x 67 pixels are read as 64 x 44: both edges of the map must still lie on the edges of the slice."""
+    volume = volume_of(patient(1, 97)[:, :, 15:82])
+    one = assess_volume(volume, model, attention_stages=(1,)).attention[0]
+    rows, columns = one.values.shape[1:]
+    assert (rows, columns) == (16, 11)
+    fine = volume.canonical_slices().ijk_to_ras
+    assert np.allclose(one.ijk_to_ras @ [columns - 0.5, rows - 0.5, 0, 1], fine @ [66.5, 96.5, 0, 1])

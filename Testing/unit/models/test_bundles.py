@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 import torch
-from CTQualityAssessmentLib.models import list_bundles, load_bundle, read_bundle, verify_bundle
+from CTQualityAssessmentLib.models import installed_bundles, load_bundle, read_bundle, verify_bundle
 from CTQualityAssessmentLib.models.errors import DamagedBundle, DeviceUnavailable, UnknownBundle, UnsafeBundle
 from CTQualityAssessmentLib.models.novelty import NoveltyModel
 
@@ -30,7 +30,7 @@ def edit(bundle, **changes):
 def test_a_bundle_loads_by_name_and_by_folder(bundle):
     by_name, by_folder = load_bundle("tiny", "cpu"), load_bundle(bundle, "cpu")
     assert by_name.identity == by_folder.identity and not by_name.network.training
-    assert "tiny" in [info.name for info in list_bundles()]
+    assert "tiny" in installed_bundles()
     assert not any(p.requires_grad for p in by_name.network.parameters())
 
 
@@ -98,9 +98,8 @@ def test_unknown_names_and_devices_are_refused(bundle):
         load_bundle("nonsense", "cpu")
     with pytest.raises(DeviceUnavailable):
         load_bundle(bundle, "toaster")
-    if not torch.cuda.is_available():
-        with pytest.raises(DeviceUnavailable):
-            load_bundle(bundle, "cuda")
+    with pytest.raises(DeviceUnavailable):
+        load_bundle(bundle, f"cuda:{torch.cuda.device_count()}")
 
 
 def test_a_bundle_of_the_same_name_in_ctqa_models_comes_first(bundle, tmp_path, monkeypatch):
@@ -108,7 +107,60 @@ def test_a_bundle_of_the_same_name_in_ctqa_models_comes_first(bundle, tmp_path, 
     other.mkdir()
     shutil.copytree(bundle, other / "tiny")
     monkeypatch.setenv("CTQA_MODELS", str(other))
-    assert {i.name: i.folder for i in list_bundles()}["tiny"] == other / "tiny"
+    assert installed_bundles()["tiny"] == other / "tiny"
+
+
+def test_a_folder_in_the_working_directory_cannot_take_the_place_of_an_installed_model(bundle, tmp_path, monkeypatch):
+    """Data folders come from others; one that holds "tiny" must not decide which weights score."""
+    work = tmp_path / "received data"
+    shutil.copytree(bundle, work / "tiny")
+    edit(work / "tiny", statement="not this one")
+    monkeypatch.chdir(work)
+    assert load_bundle("tiny", "cpu").identity.statement == load_bundle(bundle, "cpu").identity.statement
+    with pytest.raises(UnknownBundle):
+        load_bundle("", "cpu")
+
+
+def test_a_damaged_bundle_does_not_stop_the_others_and_cannot_take_their_name(bundle, tmp_path):
+    damaged, impostor = write_bundle(tmp_path / "damaged"), write_bundle(tmp_path / "zz")
+    (damaged / "configs" / "metadata.json").write_text("{")
+    metadata = json.loads((impostor / "configs" / "metadata.json").read_text())
+    (impostor / "configs" / "metadata.json").write_text(json.dumps({**metadata, "name": "tiny", "version": "9"}))
+    assert load_bundle("tiny", "cpu").identity.version == "0.0.1"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"simulated_labels": "false"},
+        {"statement": None},
+        {"input_size": 0},
+        {"input_size": True},
+        {"input_size": 10**7},
+        {"temperatures": ["scan"]},
+        {"network_config": []},
+    ],
+    ids=str,
+)
+def test_metadata_of_a_wrong_type_is_refused_not_converted(bundle, change):
+    """ "false" is true in Python: a conversion would turn what the weights were trained on into its opposite."""
+    edit(bundle, **change)
+    with pytest.raises(DamagedBundle):
+        load_bundle(bundle, "cpu")
+
+
+def test_weights_that_are_not_numbers_are_refused(bundle):
+    import hashlib
+
+    from safetensors.torch import load_file, save_file
+
+    file = bundle / "models" / "model.safetensors"
+    tensors = load_file(file)
+    tensors["gamma"][0] = float("nan")
+    save_file(tensors, file)
+    edit(bundle, sha256=hashlib.sha256(file.read_bytes()).hexdigest())
+    with pytest.raises(DamagedBundle):
+        load_bundle(bundle, "cpu")
 
 
 def test_novelty_accepts_what_it_was_fitted_on_and_refuses_what_lies_elsewhere():

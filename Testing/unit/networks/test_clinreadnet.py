@@ -15,6 +15,7 @@ from CTQualityAssessmentLib.networks.clinreadnet import (
     clinreadnet,
 )
 from CTQualityAssessmentLib.networks.ordinal_scores import expected_score
+from CTQualityAssessmentLib.networks.sobel_ordinal import ENERGY_STATISTICS
 from monai.networks.blocks import PatchEmbed
 from monai.networks.nets.swin_unetr import PatchMergingV2
 
@@ -59,7 +60,7 @@ def test_base_is_swin_t_but_for_the_parts_of_its_own():
         fine_levels=1000,
     )
     assert count(plain) - count(plain.head.coarse) == 28_288_354
-    assert clinreadnet("base").head.features == 1632
+    assert clinreadnet("base").head.features == 1632 + ENERGY_STATISTICS
 
 
 @pytest.mark.parametrize("size", [(100, 173), (64, 64), (16, 16), (37, 5), (1, 1), (33, 130)], ids=str)

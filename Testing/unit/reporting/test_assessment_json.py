@@ -95,3 +95,12 @@ def test_other_major_version_is_refused():
     with pytest.raises(ValueError, match=r"2\.0"):
         VolumeAssessment.from_dict(document)
     assert assessment_schema()["$id"].endswith(SCHEMA_VERSION)
+
+
+def test_a_later_minor_version_can_still_be_read():
+    """A colleague's newer program adds a field: the older one must not fail on a file of the same major version."""
+    assessment = make_assessment(make_volume())
+    document = assessment.to_dict() | {"schema_version": "1.9", "added": 1}
+    for part in (document["model"], document["summary"], *document["slices"]):
+        part["added"] = 1
+    assert VolumeAssessment.from_dict(document) == replace(assessment, attention=(), schema_version="1.9")

@@ -38,6 +38,7 @@ def data(tmp_path_factory):
         groups[name] = {"patient": f"p{n // 8}", "source": f"s{n // 4}", "dose": 0.1 * 2 ** (n % 4), "views": 720}
     (root / "train.json").write_text(json.dumps(scores))
     (root / "groups.json").write_text(json.dumps(groups))
+    (root / "surrogate.json").write_text("{}")
     return root
 
 
@@ -118,6 +119,9 @@ def test_a_run_becomes_a_bundle_that_loads_and_is_evaluated(data, tmp_path, monk
     assert [row.name for row in rows] == ["noise-level regression", "miniature"] and rows[1].images == 8
     assert "SROCC" in rows[1].line()
 
+    with pytest.raises(ValueError, match="held-out"):
+        evaluate.evaluate(data, {"miniature": tmp_path / "run"}, ("p3",), repeats=20)
+
     (tmp_path / "manifest.json").write_text("[]")
     monkeypatch.setenv("CTQA_DATA", str(tmp_path))
     folder = export.export(tmp_path / "run", tmp_path / "models", [vars(row) for row in rows])
@@ -126,4 +130,12 @@ def test_a_run_becomes_a_bundle_that_loads_and_is_evaluated(data, tmp_path, monk
     assert model.novelty is not None
     card = (folder / "docs" / "README.md").read_text()
     assert model.identity.sha256 in card and "| miniature | 8 |" in card
-    assert str(tmp_path) not in "".join(p.read_text() for p in folder.rglob("*.json")).replace(str(data), "")
+    text = "".join(p.read_text() for p in folder.rglob("*.json"))
+    assert str(tmp_path) not in text and str(data) not in text
+
+    plain = recipe_for(data, tmp_path, network={**NETWORK, "temperatures": [1.0]}, name="plain")
+    train(plain, tmp_path / "plain")
+    assert load_bundle(export.export(tmp_path / "plain", tmp_path / "models"), "cpu").temperatures == ("read",)
+    (data / "surrogate.json").rename(tmp_path / "surrogate.json")
+    with pytest.raises(ValueError, match="model card"):  # rated images must not ship under the words for simulated ones
+        export.export(tmp_path / "plain", tmp_path / "models")
