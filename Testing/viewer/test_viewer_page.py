@@ -6,6 +6,8 @@ import base64
 import csv
 import io
 import json
+import os
+import signal
 import time
 import zipfile
 
@@ -215,8 +217,15 @@ def test_a_run_survives_a_reload_is_cancelled_and_ends_with_the_program(models, 
         assert "limit" in page.inner_text("[data-test=error]")
         page.click("[data-test=assess]")
         page.wait_for_selector(CANCEL)
+        (killed,) = running.workers()
+        os.kill(killed, signal.SIGKILL)
+        page.wait_for_function("document.querySelector('[data-test=error]')?.textContent.includes('unexpectedly')")
+        assert "Partial" in page.inner_text("[data-test=summary]")  # the result before is still there
+        page.click("[data-test=assess]")
+        page.wait_for_selector(CANCEL)
+        page.wait_for_selector(".curve .point")
         workers = running.workers()
-        assert workers
+        assert workers and workers != [killed]
         page.goto("about:blank")
     deadline = time.monotonic() + 8
     while any(alive(pid) for pid in workers) and time.monotonic() < deadline:

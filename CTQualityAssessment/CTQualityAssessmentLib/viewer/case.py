@@ -78,13 +78,17 @@ def is_scene(path: Path) -> Path | None:
     return path / SCENE if (path / SCENE).is_file() else None
 
 
-async def open_case(scene: slicer.vtkMRMLScene, path: Path, series: str | None, progress: Progress) -> Case:
-    """Read a CT or a saved scene and put it into the scene. Reading runs in a thread, scenes do not allow it.
+async def open_case(
+    scene: slicer.vtkMRMLScene, path: Path, series: str | None, scenes: bool, progress: Progress
+) -> Case:
+    """Read a CT, or where ``scenes`` allows it a saved scene, and put it into the scene.
+
+    A CT is read in a thread; a scene does not allow that.
 
     Raises:
         CTQAError: the input cannot be read.
     """
-    scene_file = is_scene(path)
+    scene_file = is_scene(path) if scenes else None
     if scene_file is not None:
         return _open_scene(scene, scene_file)
     volume = await asyncio.to_thread(read_volume, path, series=series, progress=progress)

@@ -86,7 +86,7 @@ async def _serve(
         server = Server("ctqa")
         server.client_type = "vue3"
         viewer = Viewer(server, folder, model, device)
-        transfers = Transfers(folder, upload_limit_mib * 1024**2, viewer.open, viewer.exported)
+        transfers = Transfers(folder, upload_limit_mib * 1024**2, viewer.receive, viewer.exported)
 
         def bind(wslink_server: Any) -> None:
             app: web.Application = wslink_server.app

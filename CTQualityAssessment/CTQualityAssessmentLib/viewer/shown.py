@@ -84,11 +84,11 @@ def result_of(assessment: VolumeAssessment) -> dict[str, Any]:
     }
 
 
-def model_of(info: BundleInfo) -> dict[str, Any]:
+def model_of(name: str, info: BundleInfo) -> dict[str, Any]:
     """A model for the list, with its card where the bundle has one."""
     card = info.folder / "docs" / "README.md"
     return {
-        "name": info.name,
+        "name": name,
         "title": f"{info.name} {info.version}",
         "description": info.description,
         "statement": info.statement,

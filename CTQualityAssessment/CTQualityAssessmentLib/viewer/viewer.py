@@ -15,7 +15,7 @@ from trame_slicer.core import SlicerApp
 from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow
 
 from CTQualityAssessmentLib.errors import CTQAError
-from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, list_bundles
+from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, installed_bundles, read_bundle
 from CTQualityAssessmentLib.mrml.scene import attach_file_handling
 from CTQualityAssessmentLib.results import VolumeAssessment
 from CTQualityAssessmentLib.viewer.case import Case, close_case, open_case, show_assessment
@@ -81,7 +81,15 @@ class Viewer:
         Raises:
             CTQAError: why it cannot be read; the page shows it too.
         """
-        await self._alone(self._open(path, series), "Reading")
+        await self._alone(self._open(path, series, scenes=True), "Reading")
+
+    async def receive(self, path: Path) -> None:
+        """Open what was uploaded: a CT only, because a scene may name other files of this computer.
+
+        Raises:
+            CTQAError: as for :meth:`open`.
+        """
+        await self._alone(self._open(path, None, scenes=False), "Reading")
 
     async def close(self) -> None:
         """Stop what is going on, and the worker."""
@@ -154,6 +162,10 @@ class Viewer:
         except CTQAError as error:
             self._show_error(error)
             raise
+        except Exception as error:
+            told = _unexpected(error)
+            self._show_error(told)
+            raise told from error
         finally:
             self._task = None
             self._tell(busy=None)
@@ -165,20 +177,18 @@ class Viewer:
         except CTQAError as error:
             self._show_error(error)
         except Exception as error:
-            self._show_error(
-                RunError(f"An unexpected fault stopped this ({place(error)}).", "Try again; if it stays, report it.")
-            )
+            self._show_error(_unexpected(error))
         finally:
             self._task = None
             self._tell(busy=None)
 
-    async def _open(self, path: Path, series: str | None) -> None:
+    async def _open(self, path: Path, series: str | None, scenes: bool) -> None:
         loop = asyncio.get_running_loop()
 
         def progress(done: int, total: int, message: str) -> None:
             loop.call_soon_threadsafe(self._show_progress, _busy(message, done, total))
 
-        case = await open_case(self._app.scene, path, series, progress)
+        case = await open_case(self._app.scene, path, series, scenes, progress)
         before, self._case = self._case, case
         panes = self._views.show(case.volume, case.node)
         if before is not None:
@@ -268,10 +278,12 @@ class Viewer:
     # The page.
 
     def _describe_state(self) -> None:
-        try:
-            models, error = [model_of(info) for info in list_bundles()], None
-        except CTQAError as problem:
-            models, error = [], {"problem": problem.problem, "advice": problem.advice}
+        models, error = [], None
+        for name, bundle in installed_bundles().items():
+            try:
+                models.append(model_of(name, read_bundle(bundle)))
+            except CTQAError as problem:  # the others can still be used
+                error = {"problem": problem.problem, "advice": problem.advice}
         named = {one["name"] for one in models}
         self._state.update(
             {
@@ -316,6 +328,10 @@ def _silence_vtk() -> None:
     window.SetDisplayModeToNever()
     vtkOutputWindow.SetInstance(window)
     vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_OFF)
+
+
+def _unexpected(error: Exception) -> RunError:
+    return RunError(f"An unexpected fault stopped this ({place(error)}).", "Try again; if it stays, report it.")
 
 
 def _busy(

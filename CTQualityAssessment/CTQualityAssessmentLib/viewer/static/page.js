@@ -153,7 +153,12 @@
 <div class="page" :class="{ alone }">
   <header>
     <h1>CT quality</h1>
-    <p class="title">{{ opened ? opened.title : 'No CT is open' }}</p>
+    <div v-if="busy || typeof sending === 'number'" class="progress" data-test="progress">
+      <div class="bar" role="progressbar" :aria-valuenow="busy ? percent : sending" aria-valuemin="0" aria-valuemax="100" :aria-label="busy ? busy.message : 'Sending files'"><div :style="{ width: ((busy ? percent : sending) || 0) + '%' }"></div></div>
+      <p v-if="busy">{{ busy.message }}<template v-if="busy.total"> · {{ busy.done }} of {{ busy.total }}</template><template v-if="left"> · {{ left }}</template></p>
+      <p v-else>Sending files · {{ sending }} %</p>
+  </div>
+    <p v-else class="title">{{ opened ? opened.title : 'No CT is open' }}</p>
     <button type="button" @click="$refs.open.showModal()" :disabled="!!busy || sending !== null">Open…</button>
     <button v-if="!live" type="button" class="primary" data-test="assess" @click="assess" :disabled="!opened || !!busy || !models.length">Assess</button>
     <button v-else type="button" class="stop" data-test="cancel" @click="ask('cancel')">Cancel</button>
@@ -161,11 +166,6 @@
     <button type="button" class="icon" data-test="help" @click="help" aria-label="Keys and mouse" title="Keys and mouse (?)">?</button>
   </header>
   <div v-if="shownError" class="alert" role="alert" data-test="error"><p><strong>{{ shownError.problem }}</strong> {{ shownError.advice }}</p><button type="button" @click="dismiss">Close</button></div>
-  <div v-if="busy || typeof sending === 'number'" class="progress" data-test="progress">
-    <div class="bar" role="progressbar" :aria-valuenow="busy ? percent : sending" aria-valuemin="0" aria-valuemax="100" :aria-label="busy ? busy.message : 'Sending files'"><div :style="{ width: ((busy ? percent : sending) || 0) + '%' }"></div></div>
-    <p v-if="busy">{{ busy.message }}<template v-if="busy.total"> · {{ busy.done }} of {{ busy.total }}</template><template v-if="left"> · {{ left }}</template></p>
-    <p v-else>Sending files · {{ sending }} %</p>
-  </div>
   <main>
     <section class="work" aria-label="Images">
       <div class="tools" role="toolbar" aria-label="View">
@@ -203,7 +203,7 @@
         <p class="statement" data-test="statement"><strong v-if="result.simulated">Simulated labels.</strong> {{ result.statement }} {{ result.disclaimer }}</p>
         <dl><template v-for="[name, value] in result.numbers" :key="name"><dt>{{ name }}</dt><dd>{{ value }}</dd></template></dl>
       </section>
-      <section v-else-if="live" class="summary" data-test="running"><p>The curve and the table fill while the slices are read. <template v-if="card">{{ card.statement }}</template></p></section>
+      <section v-else-if="live" class="summary" data-test="running"><p>The curve and the table fill while the slices are read.</p><p v-if="card" class="statement"><strong v-if="card.simulated">Simulated labels.</strong> {{ card.statement }}</p></section>
       <section v-else-if="opened" class="summary">
         <p>Each slice gets a score from 0 (bad) to 4 (excellent), without a reference image.</p>
         <p v-if="card" class="statement"><strong v-if="card.simulated">Simulated labels.</strong> {{ card.statement }}</p>
