@@ -56,7 +56,7 @@ def browser(tmp_path_factory):
             viewport={"width": 1280, "height": 720},
             accept_downloads=True,
         )
-        context.set_default_timeout(45_000)
+        context.set_default_timeout(60_000)
         context.add_init_script(_KNOW_BLOBS)
         yield context
         context.close()

@@ -179,7 +179,7 @@ def test_an_upload_is_read_and_its_copy_is_gone(page, viewer, tmp_path):
         for file in sorted(SAMPLE.iterdir())[:6]:
             zipped.write(file, file.name)
     page.set_input_files("[data-test=files]", archive)
-    page.wait_for_function("document.querySelector('header .title').textContent.startsWith('CT, 6 slices')")
+    page.wait_for_function("document.querySelector('header .title')?.textContent.startsWith('CT, 6 slices')")
     assert page.locator("[data-test=error]").count() == 0 and "Doe" not in page.content()
     private = next(viewer.temporary.glob("ctqa-viewer-*"))
     assert not list(private.glob("upload-*")) and private.stat().st_mode & 0o077 == 0
