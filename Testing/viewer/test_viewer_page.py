@@ -8,6 +8,8 @@ import io
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 import zipfile
 
@@ -16,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from Testing.viewer.running import SAMPLE, start_viewer
+from Testing.viewer.running import ROOT, SAMPLE, start_viewer
 
 CANCEL = "[data-test=cancel]"
 SCORE = "[data-test=score]"
@@ -250,3 +252,20 @@ def test_a_path_that_cannot_be_read_is_told_in_the_page(models, tmp_path, browse
         assert "no file or folder" in page.inner_text("[data-test=error]") and "Doe" not in page.content()
         assert page.is_disabled("[data-test=assess]")
         page.close()
+
+
+def test_a_folder_of_results_opens_with_its_result(models, tmp_path, open_page):
+    """What `make run` does: the finished assessment, its overlays and its facts, without assessing again."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "CTQualityAssessment"), "CTQA_MODELS": str(models)}
+    code = "from CTQualityAssessmentLib.cli import main; main()"
+    command = [sys.executable, "-c", code, "assess", str(SAMPLE), "--out", str(tmp_path / "out"), "--model", "tiny"]
+    subprocess.run([*command, "--no-figures"], env=environment, check=True, capture_output=True)
+    with start_viewer(models, tmp_path / "run", str(tmp_path / "out")) as running:
+        page = open_page(running)
+        page.wait_for_selector(SCORE)
+        written = json.loads((tmp_path / "out" / "assessment.json").read_text())
+        assert page.inner_text(SCORE) == f"{written['summary']['mean']:.1f}"
+        titles = page.eval_on_selector_all("[data-test=overlay] option", "all => all.map(o => o.textContent)")
+        assert titles == ["None", "Quality", *(f"Attention {t} stage 3" for t in ("scan", "read", "focus"))]
+        page.click("[data-test=tab-facts]")
+        assert "120 kV" in page.inner_text("#details")
