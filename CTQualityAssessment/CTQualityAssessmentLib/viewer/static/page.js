@@ -22,7 +22,6 @@
     ["Shift and move", "All views follow the pointer"],
   ];
   const page = {
-    components: { "ctqa-curve": window.ctqaCurve, "ctqa-slice-table": window.ctqaSliceTable },
     props: {
       opened: Object, panes: Array, busy: Object, error: Object, notes: Array, rows: Array, result: Object, here: Number,
       levels: Array, presets: Array, overlays: Array, overlay: String, opacity: Number, crosshair: Boolean,
@@ -268,5 +267,11 @@
     methods: { reload: () => window.location.reload() },
     template: `<div class="lost" role="alert"><h1>The connection is lost</h1><p>A run goes on as long as the program runs. Reload this page; if that does not help, start the program again.</p><p><button type="button" @click="reload">Reload</button></p></div>`,
   };
-  window.ctqa = { install(app) { app.component("ctqa-page", page); app.component("ctqa-lost", lost); } };
+  // The scripts arrive in any order, but all before this is called.
+  window.ctqa = {
+    install(app) {
+      const parts = { "ctqa-page": page, "ctqa-lost": lost, "ctqa-curve": window.ctqaCurve, "ctqa-slice-table": window.ctqaSliceTable };
+      Object.entries(parts).forEach(([name, part]) => app.component(name, part));
+    },
+  };
 })();
