@@ -269,3 +269,11 @@ def test_a_folder_of_results_opens_with_its_result(models, tmp_path, open_page):
         assert titles == ["None", "Quality", *(f"Attention {t} stage 3" for t in ("scan", "read", "focus"))]
         page.click("[data-test=tab-facts]")
         assert "120 kV" in page.inner_text("#details")
+
+
+def test_an_unknown_model_ends_the_command_instead_of_another_taking_its_place(models, tmp_path):
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "CTQualityAssessment"), "CTQA_MODELS": str(models)}
+    code = "from CTQualityAssessmentLib.cli import main; main()"
+    command = [sys.executable, "-c", code, "view", "--no-browser", "--model", "no-such-model"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90)
+    assert done.returncode == 1 and "no model of that name" in done.stderr

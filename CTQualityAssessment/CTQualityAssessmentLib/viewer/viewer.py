@@ -16,6 +16,7 @@ from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow
 
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, installed_bundles, read_bundle
+from CTQualityAssessmentLib.models.errors import UnknownBundle
 from CTQualityAssessmentLib.mrml.scene import attach_file_handling
 from CTQualityAssessmentLib.results import VolumeAssessment
 from CTQualityAssessmentLib.viewer.case import Case, close_case, open_case, show_assessment
@@ -114,8 +115,8 @@ class Viewer:
             return
         stages = [stage] if stage in (1, 2, 3, 4) else []
         known = {one["name"] for one in self._state.models}
-        chosen = model if isinstance(model, str) and model in known else self._model
-        self._task = asyncio.get_running_loop().create_task(self._reported(self._assess(chosen, stages)))
+        if isinstance(model, str) and model in known:
+            self._task = asyncio.get_running_loop().create_task(self._reported(self._assess(model, stages)))
 
     async def _ask_cancel(self) -> None:
         if self._state.busy and self._state.busy["cancellable"]:
@@ -206,7 +207,7 @@ class Viewer:
             self._show_result(case.assessment)
         self._on_view_change()
 
-    async def _assess(self, model: str | None, stages: list[int]) -> None:
+    async def _assess(self, model: str, stages: list[int]) -> None:
         case = self._case
         self._rows = []
         self._tell(busy=_busy("Starting", cancellable=True), error=None, rows=[], result=None)
@@ -285,6 +286,11 @@ class Viewer:
             except CTQAError as problem:  # the others can still be used
                 error = {"problem": problem.problem, "advice": problem.advice}
         named = {one["name"] for one in models}
+        if self._model is not None and self._model not in named:
+            if not Path(self._model).is_dir():
+                raise UnknownBundle("There is no model of that name.", "See 'ctqa models' for the list.")
+            models.append(model_of(self._model, read_bundle(Path(self._model))))
+            named.add(self._model)
         self._state.update(
             {
                 "trame__title": "CT quality",
@@ -305,7 +311,7 @@ class Viewer:
                 "opacity": 0.4,
                 "crosshair": True,
                 "models": models,
-                "model": self._model if self._model in named else DEFAULT_BUNDLE if DEFAULT_BUNDLE in named else "",
+                "model": self._model or (DEFAULT_BUNDLE if DEFAULT_BUNDLE in named else next(iter(sorted(named)), "")),
                 "palette": palette("quality"),
             }
         )
