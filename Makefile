@@ -28,10 +28,8 @@ $(VENV)/.test-ready: $(VENV)/.run-ready
 
 run: $(VENV)/.run-ready
 	$(BIN)/ctqa assess "$(CT)" --out "$(OUT)"
-	@if [ "$(VIEWER)" = 0 ]; then :; \
-	elif $(BIN)/python -c 'import importlib.util as u, sys; sys.exit(u.find_spec("CTQualityAssessmentLib.viewer") is None)'; \
-	then $(BIN)/python -m CTQualityAssessmentLib.viewer "$(OUT)"; \
-	else echo "Open $(OUT)/index.html in a browser, or $(OUT)/scene.mrb in 3D Slicer."; fi
+	@if [ "$(VIEWER)" = 0 ]; then echo "Open $(OUT)/index.html in a browser, or $(OUT)/scene.mrb in 3D Slicer."; \
+	else $(BIN)/ctqa view "$(OUT)"; fi
 
 lint: $(VENV)/.test-ready
 	$(BIN)/ruff check .

@@ -28,7 +28,7 @@ class HeadFit:
     weight_decay: float = 0.2
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def pooled_features(network: torch.nn.Module, images: list[LabelledImage], device: str, batch: int = 4) -> Tensor:
     """Pooled features of each image, ``(N, F)`` float32 on the CPU, in float32 arithmetic as in an assessment."""
     network = network.eval().to(device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,6 +35,10 @@ _NOT_RUN = Refusal("not-run", "The run was cancelled before this slice.")
 _PATCH = 4
 
 
+def _no_slice(found: SliceAssessment) -> None:
+    pass
+
+
 def assess_volume(
     volume: Volume,
     model: LoadedModel,
@@ -43,6 +47,7 @@ def assess_volume(
     attention_stages: Sequence[int] = (),
     progress: Progress = no_progress,
     cancelled: Cancelled = never,
+    on_slice: Callable[[SliceAssessment], None] = _no_slice,
 ) -> VolumeAssessment:
     """Scores the slices along the volume's acquisition axis.
 
@@ -55,6 +60,7 @@ def assess_volume(
         attention_stages: stages 1 to 4 whose attention maps are wanted, one map per temperature and stage.
         progress: called with (slices done, slices, message).
         cancelled: asked between batches; True returns what is there, marked partial.
+        on_slice: called with each slice that was scored or refused, after its batch and in the order of the volume.
 
     Raises:
         ValueError: a batch size or an attention stage that cannot be.
@@ -92,6 +98,8 @@ def assess_volume(
         for p in prepared:
             if p.refusal is not None:
                 results[p.index] = _refused(volume, p.index, p.body_fraction, p.refusal)
+        for p in prepared:
+            on_slice(results[p.index])
         progress(min(first + batch_size, count), count, "Assessing slices")
 
     complete = tuple(r if r is not None else _refused(volume, k, 0.0, _NOT_RUN) for k, r in enumerate(results))

@@ -33,13 +33,18 @@ def create_bare_scene() -> BareScene:
     register_node_classes(scene)
     colours = slicer.vtkMRMLColorLogic()  # adds the built-in colour nodes that default display nodes refer to
     colours.SetMRMLScene(scene)
+    return BareScene(scene, (colours, *attach_file_handling(scene)))
+
+
+def attach_file_handling(scene: slicer.vtkMRMLScene) -> tuple[Any, ...]:
+    """Make ``.mrb`` files readable in a scene outside the application; keep what comes back as long as the scene."""
     cache_folder = tempfile.TemporaryDirectory(prefix="ctqa-")
     cache = slicer.vtkCacheManager()
     cache.SetRemoteCacheDirectory(cache_folder.name)  # bundles are unpacked there; without it they cannot be read
     files = slicer.vtkDataIOManager()
     files.SetCacheManager(cache)
     scene.SetDataIOManager(files)
-    return BareScene(scene, (colours, cache_folder, cache, files))
+    return cache_folder, cache, files
 
 
 def register_node_classes(scene: slicer.vtkMRMLScene) -> None:

@@ -173,6 +173,17 @@ def test_the_summary_is_the_arithmetic_of_its_slices(model):
     assert summary.grade == grade(2.2)[0] == "Fair"
 
 
+def test_slices_are_told_as_they_come_in_the_order_of_the_volume(model):
+    """The live table of a window is the final table: same slices, same numbers, nothing left out when cancelled."""
+    hu = patient()
+    hu[2] = -1000
+    told, done = [], []
+    result = assess_volume(volume_of(hu), model, batch_size=2, on_slice=told.append)
+    assert tuple(told) == result.slices and told[2].refusal is not None
+    partial = assess_volume(volume_of(hu), model, batch_size=2, on_slice=done.append, cancelled=lambda: len(done) >= 2)
+    assert tuple(done) == partial.slices[:2] and partial.partial
+
+
 def test_maps_fit_slices_whose_shorter_side_is_no_whole_number_of_network_pixels(model):
     """97 x 67 pixels are read as 64 x 44: both edges of the map must still lie on the edges of the slice."""
     volume = volume_of(patient(1, 97)[:, :, 15:82])

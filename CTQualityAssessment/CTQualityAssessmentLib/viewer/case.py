@@ -1,0 +1,151 @@
+"""The one volume that is open, with its assessment, in the scene."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import slicer
+import slicer.util
+from numpy.typing import NDArray
+
+from CTQualityAssessmentLib.assessment import body_mask
+from CTQualityAssessmentLib.calls import Progress
+from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.mrml.assessment_nodes import (
+    AssessmentNodes,
+    add_assessment,
+    assessment_from_scene,
+    find_assessments,
+    remove_assessment,
+)
+from CTQualityAssessmentLib.mrml.scene import nodes_of_class
+from CTQualityAssessmentLib.mrml.scene_file import load_scene
+from CTQualityAssessmentLib.mrml.volume_nodes import add_volume, ijk_to_ras, volume_from_node
+from CTQualityAssessmentLib.reading import read_volume
+from CTQualityAssessmentLib.results import AttentionMap, VolumeAssessment
+from CTQualityAssessmentLib.volume import AcquisitionFacts, Volume
+
+SCENE = "scene.mrb"
+
+
+class NoVolumeInSceneError(CTQAError):
+    """A scene file without an assessed CT."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This scene holds no assessed CT.", "Open the CT itself, or a scene.mrb that this program wrote."
+        )
+
+
+@dataclass
+class Case:
+    """An open volume.
+
+    Attributes:
+        volume: the voxels and what is known about them.
+        node: the volume in the scene.
+        assessment: the newest result; None before the first.
+        nodes: the result in the scene.
+        overlays: what can lie over the CT, by the names of :meth:`name_overlays`.
+    """
+
+    volume: Volume
+    node: slicer.vtkMRMLScalarVolumeNode
+    assessment: VolumeAssessment | None = None
+    nodes: AssessmentNodes | None = None
+    overlays: dict[str, slicer.vtkMRMLScalarVolumeNode] = field(default_factory=dict)
+
+    def name_overlays(self) -> list[list[str]]:
+        """Names and titles of what can lie over the CT; fills ``overlays``."""
+        self.overlays, titles = {}, []
+        if self.nodes is not None and self.nodes.quality is not None:
+            self.overlays["quality"] = self.nodes.quality
+            titles.append(["quality", "Quality"])
+        for n, node in enumerate(self.nodes.attention if self.nodes is not None else ()):
+            self.overlays[f"attention-{n}"] = node
+            titles.append([f"attention-{n}", node.GetName()])
+        return titles
+
+
+def is_scene(path: Path) -> Path | None:
+    """The scene file that a path stands for: itself, or the one in a folder of results."""
+    if path.suffix.lower() == ".mrb":
+        return path
+    return path / SCENE if (path / SCENE).is_file() else None
+
+
+async def open_case(
+    scene: slicer.vtkMRMLScene, path: Path, series: str | None, scenes: bool, progress: Progress
+) -> Case:
+    """Read a CT, or where ``scenes`` allows it a saved scene, and put it into the scene.
+
+    A CT is read in a thread; a scene does not allow that.
+
+    Raises:
+        CTQAError: the input cannot be read.
+    """
+    scene_file = is_scene(path) if scenes else None
+    if scene_file is not None:
+        return _open_scene(scene, scene_file)
+    volume = await asyncio.to_thread(read_volume, path, series=series, progress=progress)
+    return Case(volume, add_volume(scene, volume))
+
+
+async def show_assessment(scene: slicer.vtkMRMLScene, case: Case, assessment: VolumeAssessment) -> None:
+    """Put a result into the scene in place of the one before."""
+    body = await asyncio.to_thread(_body, case.volume)
+    remove_assessment(scene, case.node)
+    case.assessment = assessment
+    case.nodes = add_assessment(scene, case.node, assessment, body)
+
+
+def close_case(scene: slicer.vtkMRMLScene, case: Case) -> None:
+    """Take the volume and its results out of the scene."""
+    remove_assessment(scene, case.node)
+    helpers = [case.node.GetNthDisplayNode(n) for n in range(case.node.GetNumberOfDisplayNodes())]
+    helpers += [case.node.GetNthStorageNode(n) for n in range(case.node.GetNumberOfStorageNodes())]
+    for node in [*helpers, case.node]:
+        if node is not None and node.GetScene() is scene:
+            scene.RemoveNode(node)
+
+
+def _body(volume: Volume) -> NDArray[np.bool_]:
+    slices = volume.canonical_slices()
+    columns_mm, rows_mm, _ = np.linalg.norm(slices.ijk_to_ras[:3, :3], axis=0)
+    return body_mask(slices.hu, (float(rows_mm), float(columns_mm)))
+
+
+def _open_scene(scene: slicer.vtkMRMLScene, path: Path) -> Case:
+    before = {node.GetID() for node in nodes_of_class(scene, "vtkMRMLNode")}
+    load_scene(scene, path)
+    for node in nodes_of_class(scene, "vtkMRMLScalarVolumeNode"):
+        if node.GetID() in before or not find_assessments(scene, node):
+            continue
+        assessment = assessment_from_scene(scene, node)
+        if assessment is not None:
+            facts = AcquisitionFacts(**assessment.facts)
+            volume = replace(volume_from_node(node, assessment.geometry.acquisition_axis), facts=facts)
+            nodes = find_assessments(scene, node)[-1]
+            maps = tuple(m for m in (_attention_map(assessment, node, a) for a in nodes.attention) if m is not None)
+            return Case(volume, node, replace(assessment, attention=maps), nodes)
+    for node in nodes_of_class(scene, "vtkMRMLNode"):
+        if node.GetID() not in before:
+            scene.RemoveNode(node)
+    raise NoVolumeInSceneError
+
+
+def _attention_map(
+    assessment: VolumeAssessment, volume_node: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMRMLScalarVolumeNode
+) -> AttentionMap | None:
+    """The map that an overlay was made from, so that a scene saved again holds it; None for a renamed node."""
+    named = re.fullmatch(r"Attention (\w+) stage (\d)", node.GetName())
+    if named is None:
+        return None
+    values = slicer.util.arrayFromVolume(node).astype(np.float32)
+    values[values < 0] = np.nan
+    to_input_voxels = np.linalg.solve(ijk_to_ras(volume_node), ijk_to_ras(node))
+    return AttentionMap(named[1], int(named[2]), values, np.array(assessment.geometry.ijk_to_ras) @ to_input_voxels)

@@ -1,0 +1,109 @@
+"""An assessment that is going on in the worker, and its files."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.results import VolumeAssessment
+from CTQualityAssessmentLib.viewer.case import Case
+from CTQualityAssessmentLib.viewer.export import FOLDER
+from CTQualityAssessmentLib.viewer.worker_process import WorkerProcess, python_environment
+from CTQualityAssessmentLib.worker.exchange import read_result, write_result, write_volume
+from CTQualityAssessmentLib.worker.protocol import AssessRequest, encode
+
+
+class RunError(CTQAError):
+    """The worker, or the process that writes files, could not do it."""
+
+
+class Runs:
+    """Assessments of the open case, one at a time, in folders below ``folder``."""
+
+    def __init__(self, folder: Path, device: str) -> None:
+        self.worker = WorkerProcess()
+        self._folder, self._device = folder, device
+        self._ids = itertools.count(1)
+        self._running: str | None = None
+        self._exporting = asyncio.Lock()
+        self._exported: tuple[VolumeAssessment, Path] | None = None
+
+    async def assess(
+        self, case: Case, model: str | None, stages: list[int], on_message: Callable[[dict[str, Any]], None]
+    ) -> VolumeAssessment:
+        """Run the worker on the case.
+
+        Raises:
+            RunError: with the worker's own words.
+        """
+        id_ = str(next(self._ids))
+        self._running = id_
+        try:
+            with tempfile.TemporaryDirectory(prefix="run-", dir=self._folder, ignore_cleanup_errors=True) as folder:
+                fields = await asyncio.to_thread(_write_volume, Path(folder), case)
+                request = AssessRequest(
+                    id=id_, folder=folder, model=model, device=self._device, attention_stages=stages, **fields
+                )
+                last = await self.worker.assess(request, on_message)
+                if last["t"] == "error":
+                    raise RunError(str(last.get("problem")), str(last.get("advice")))
+                return await asyncio.to_thread(read_result, Path(folder))
+        except OSError as error:
+            raise _no_space() from error
+        finally:
+            self._running = None
+
+    async def cancel(self) -> None:
+        """Stop the run at its next batch."""
+        if self._running is not None:
+            await self.worker.cancel(self._running)
+
+    async def export(self, case: Case) -> Path:
+        """The folder with the files to download, written once for each result.
+
+        Raises:
+            RunError: they cannot be written.
+        """
+        async with self._exporting:
+            assessment = case.assessment
+            if self._exported is not None and self._exported[0] is assessment:
+                return self._exported[1]
+            try:
+                folder = Path(tempfile.mkdtemp(prefix="result-", dir=self._folder))
+                fields = await asyncio.to_thread(_write_volume, folder, case)
+                await asyncio.to_thread(write_result, folder, assessment)
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-m",
+                    "CTQualityAssessmentLib.viewer.export",
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    stderr=asyncio.subprocess.DEVNULL,
+                    env=python_environment(),
+                )
+                request = AssessRequest(id="export", folder=str(folder), **fields)
+                await process.communicate(encode(request.to_message()).encode("ascii"))
+                (folder / "hu.npy").unlink(missing_ok=True)
+            except OSError as error:
+                raise _no_space() from error
+            if process.returncode != 0:
+                raise RunError("The files could not be written.", "Check that the disk is not full, and try again.")
+            if self._exported is not None:
+                await asyncio.to_thread(shutil.rmtree, self._exported[1].parent, ignore_errors=True)
+            self._exported = (assessment, folder / FOLDER)
+            return folder / FOLDER
+
+
+def _write_volume(folder: Path, case: Case) -> dict[str, Any]:
+    return write_volume(folder / "hu.npy", case.volume)
+
+
+def _no_space() -> RunError:
+    return RunError("The temporary folder cannot be written.", "Check that the disk is not full, and try again.")

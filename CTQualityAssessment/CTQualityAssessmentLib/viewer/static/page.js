@@ -1,0 +1,277 @@
+// The page. What is asked for goes to the server by name; what is shown comes from its state.
+(() => {
+  const KEYS = [
+    ["↑ ↓, Page Up, Page Down", "Previous, next slice; ten slices"],
+    ["Home, End", "First, last slice"],
+    ["N, B", "The worst slice, the next worst; back"],
+    ["1 to 4", "Window: soft tissue, lung, bone, as the network"],
+    ["O", "Next overlay"],
+    ["+ −", "Overlay more, less opaque"],
+    ["X", "Lines where the other views cut"],
+    ["L", "Large view alone"],
+    ["R", "Reset the views"],
+    ["A", "Assess"],
+    ["T", "Light or dark"],
+    ["?", "This list"],
+  ];
+  const MOUSE = [
+    ["Wheel", "Slices"],
+    ["Left button", "Window: across is width, up and down is level"],
+    ["Middle button, or Shift and left", "Pan"],
+    ["Right button, or Ctrl and wheel", "Zoom"],
+    ["Shift and move", "All views follow the pointer"],
+  ];
+  const page = {
+    props: {
+      opened: Object, panes: Array, busy: Object, error: Object, notes: Array, rows: Array, result: Object, here: Number,
+      levels: Array, presets: Array, overlays: Array, overlay: String, opacity: Number, crosshair: Boolean,
+      models: Array, model: String, palette: Array, legend: Object,
+    },
+    emits: ["ask"],
+    data: () => ({
+      tab: "slices", alone: false, chosen: null, stage: 3, dropping: false, refused: null, sending: null, walking: null,
+      keys: KEYS, mouse: MOUSE, dark: true,
+    }),
+    computed: {
+      worst() {
+        return this.rows.filter((row) => row[1] !== null).sort((a, b) => a[1] - b[1] || a[0] - b[0]).map((row) => row[0]);
+      },
+      rank() { return this.worst.indexOf(this.here); },
+      card() { return this.models.find((one) => one.name === (this.chosen || this.model)); },
+      shownError() { return this.refused || this.error; },
+      percent() { return this.busy && this.busy.total ? Math.round((100 * this.busy.done) / this.busy.total) : null; },
+      left() {
+        const s = this.busy ? this.busy.eta_s : null;
+        if (s === null || s === undefined) return "";
+        return s < 90 ? `about ${Math.max(1, Math.round(s))} s left` : `about ${Math.round(s / 60)} min left`;
+      },
+      tabs() { return [["slices", "Slices"], ["facts", "Acquisition"], ["model", "Model"], ["save", "Save"]]; },
+      largePane() { return this.panes[0]; },
+      live() { return this.busy && this.busy.cancellable; },
+    },
+    created() {
+      let theme = null;
+      try { theme = window.localStorage.getItem("ctqa-theme"); } catch { /* no storage: the system decides */ }
+      this.dark = theme ? theme === "dark" : !window.matchMedia("(prefers-color-scheme: light)").matches;
+      this.paint();
+    },
+    mounted() {
+      window.addEventListener("keydown", this.press);
+      window.addEventListener("dragover", this.drag);
+      window.addEventListener("drop", this.drop);
+    },
+    unmounted() {
+      window.removeEventListener("keydown", this.press);
+      window.removeEventListener("dragover", this.drag);
+      window.removeEventListener("drop", this.drop);
+    },
+    methods: {
+      ask(name, ...args) { this.$emit("ask", name, args); },
+      jump(index) { this.ask("jump", Math.min(this.opened.slices - 1, Math.max(0, index))); },
+      assess() { if (this.opened && !this.busy) { this.refused = null; this.ask("assess", this.chosen || this.model, Number(this.stage)); } },
+      dismiss() { this.refused = null; this.ask("dismiss"); },
+      worse(step) {
+        if (!this.worst.length) return;
+        // From a slice that was reached otherwise, the walk begins at the worst.
+        const next = this.walking !== this.here ? 0 : Math.min(this.worst.length - 1, Math.max(0, this.rank + step));
+        this.walking = this.worst[next];
+        this.jump(this.walking);
+      },
+      paint() { document.documentElement.dataset.theme = this.dark ? "dark" : "light"; },
+      switchTheme() {
+        this.dark = !this.dark;
+        this.paint();
+        try { window.localStorage.setItem("ctqa-theme", this.dark ? "dark" : "light"); } catch { /* not kept */ }
+      },
+      nextOverlay() {
+        const names = ["", ...this.overlays.map((one) => one[0])];
+        this.ask("overlay", names[(names.indexOf(this.overlay) + 1) % names.length]);
+      },
+      help() { const box = this.$refs.help; if (box.open) box.close(); else box.showModal(); },
+      press(event) {
+        const tag = event.target.tagName || "";
+        if (event.ctrlKey || event.metaKey || event.altKey || ["INPUT", "SELECT", "TEXTAREA"].includes(tag)) return;
+        if (event.key === "?") { event.preventDefault(); return this.help(); }
+        if (this.$refs.help.open) return;
+        const jump = { ArrowUp: -1, ArrowDown: 1, PageUp: -10, PageDown: 10 }[event.key];
+        const act = {
+          n: () => this.worse(1), b: () => this.worse(-1), o: () => this.nextOverlay(), x: () => this.ask("crosshair"),
+          l: () => { this.alone = !this.alone; }, r: () => this.ask("reset"), a: () => this.assess(), t: () => this.switchTheme(),
+          "+": () => this.ask("opacity", Math.min(1, this.opacity + 0.1)), "-": () => this.ask("opacity", Math.max(0, this.opacity - 0.1)),
+        }[event.key.toLowerCase()];
+        if (event.key === "t" || event.key === "T" || event.key === "l" || event.key === "L") { act(); return; }
+        if (!this.opened) return;
+        if (jump) { event.preventDefault(); this.jump(this.here + jump); }
+        else if (event.key === "Home") { event.preventDefault(); this.jump(0); }
+        else if (event.key === "End") { event.preventDefault(); this.jump(this.opened.slices - 1); }
+        else if (this.presets[Number(event.key) - 1]) this.ask("window", this.presets[Number(event.key) - 1][0]);
+        else if (act) act();
+      },
+      drag(event) { event.preventDefault(); },
+      drop(event) { event.preventDefault(); if (event.dataTransfer.files.length) this.upload([...event.dataTransfer.files]); },
+      async upload(files) {
+        if (!files.length || this.busy || this.sending !== null) return;
+        this.$refs.open.open && this.$refs.open.close();
+        this.refused = null;
+        this.sending = 0;
+        const form = new FormData();
+        files.forEach((file) => form.append("file", file, file.name));
+        // XMLHttpRequest tells how much was sent; fetch does not.
+        const answer = await new Promise((resolve) => {
+          const request = new XMLHttpRequest();
+          request.open("POST", "/upload");
+          request.upload.onprogress = (e) => { if (e.lengthComputable) this.sending = Math.round((100 * e.loaded) / e.total); };
+          request.onload = () => resolve(request);
+          request.onerror = () => resolve(request);
+          request.send(form);
+        });
+        this.sending = null;
+        if (answer.status === 200) return;
+        try { this.refused = JSON.parse(answer.responseText); } catch { this.refused = null; }
+        if (!this.refused || !this.refused.problem)
+          this.refused = { problem: "The files could not be sent.", advice: "Perhaps they are larger than the limit; start the viewer with their path instead." };
+      },
+      async save(name) {
+        this.refused = null;
+        this.sending = name;
+        try {
+          const answer = await fetch("/download/" + name);
+          if (!answer.ok) throw new Error(name);
+          const link = document.createElement("a");
+          link.href = URL.createObjectURL(await answer.blob());
+          link.download = name;
+          link.click();
+          setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+        } catch {
+          if (!this.error) this.refused = { problem: "The file could not be saved.", advice: "Look whether the program still runs, and try again." };
+        }
+        this.sending = null;
+      },
+    },
+    template: `
+<div class="page" :class="{ alone }">
+  <header>
+    <h1>CT quality</h1>
+    <div v-if="busy || typeof sending === 'number'" class="progress" data-test="progress">
+      <div class="bar" role="progressbar" :aria-valuenow="busy ? percent : sending" aria-valuemin="0" aria-valuemax="100" :aria-label="busy ? busy.message : 'Sending files'"><div :style="{ width: ((busy ? percent : sending) || 0) + '%' }"></div></div>
+      <p v-if="busy">{{ busy.message }}<template v-if="busy.total"> · {{ busy.done }} of {{ busy.total }}</template><template v-if="left"> · {{ left }}</template></p>
+      <p v-else>Sending files · {{ sending }} %</p>
+  </div>
+    <p v-else class="title">{{ opened ? opened.title : 'No CT is open' }}</p>
+    <button type="button" @click="$refs.open.showModal()" :disabled="!!busy || sending !== null">Open…</button>
+    <button v-if="!live" type="button" class="primary" data-test="assess" @click="assess" :disabled="!opened || !!busy || !models.length">Assess</button>
+    <button v-else type="button" class="stop" data-test="cancel" @click="ask('cancel')">Cancel</button>
+    <button type="button" class="icon" @click="switchTheme" :aria-label="dark ? 'Light page' : 'Dark page'" :title="dark ? 'Light page (T)' : 'Dark page (T)'">{{ dark ? '☀' : '☾' }}</button>
+    <button type="button" class="icon" data-test="help" @click="help" aria-label="Keys and mouse" title="Keys and mouse (?)">?</button>
+  </header>
+  <div v-if="shownError" class="alert" role="alert" data-test="error"><p><strong>{{ shownError.problem }}</strong> {{ shownError.advice }}</p><button type="button" @click="dismiss">Close</button></div>
+  <main>
+    <section class="work" aria-label="Images">
+      <div class="tools" role="toolbar" aria-label="View">
+        <div class="group" role="group" aria-label="Window">
+          <button v-for="([name, title], n) in presets" :key="name" type="button" :data-test="'window-' + name" :title="title + ' (' + (n + 1) + ')'" @click="ask('window', name)" :disabled="!opened">{{ title }}</button>
+        </div>
+        <span class="quiet" data-test="window">{{ opened ? 'W ' + levels[0] + '  L ' + levels[1] : '' }}</span>
+        <span class="gap"></span>
+        <label>Overlay <select data-test="overlay" :value="overlay" @change="ask('overlay', $event.target.value)" :disabled="!overlays.length">
+          <option value="">None</option><option v-for="[name, title] in overlays" :key="name" :value="name">{{ title }}</option></select></label>
+        <input type="range" data-test="opacity" min="0" max="1" step="0.05" :value="opacity" @input="ask('opacity', Number($event.target.value))" :disabled="!overlay" aria-label="Opacity of the overlay" title="Opacity of the overlay">
+        <button type="button" :aria-pressed="crosshair" title="Lines where the other views cut (X)" @click="ask('crosshair')" :disabled="!opened">Lines</button>
+        <button type="button" :aria-pressed="alone" title="Large view alone (L)" @click="alone = !alone">Large</button>
+        <button type="button" title="Reset the views (R)" @click="ask('reset')" :disabled="!opened">Reset</button>
+      </div>
+      <div class="views">
+        <div v-for="pane in panes" :key="pane.place" class="pane" :class="pane.place" :data-test="pane.place" role="img" :aria-label="pane.orientation + ' view'">
+          <slot :name="pane.place"></slot>
+          <template v-if="opened">
+            <span class="label">{{ pane.orientation }}<template v-if="pane.place === 'large'"> · slice <b data-test="here">{{ here }}</b> of 0 to {{ opened.slices - 1 }}</template></span>
+            <span v-for="(side, n) in pane.sides" :key="n" class="side" :class="['l', 'r', 't', 'b'][n]" aria-hidden="true">{{ side }}</span>
+            <div v-if="pane.place === 'large' && legend" class="legend" data-test="legend" role="img" :aria-label="legend.title + ', from ' + legend.low + ' to ' + legend.high">
+              <b>{{ legend.title }}</b><span>{{ legend.high }}</span><i :style="{ background: 'linear-gradient(to top, ' + legend.colours.join(',') + ')' }"></i><span>{{ legend.low }}</span></div>
+            <span v-if="pane.place === 'large' && overlay && result" class="note">{{ overlay === 'quality' ? result.statement : 'Attention: where the network looked, not where a defect is.' }}</span>
+          </template>
+          <button v-else-if="pane.place === 'large' && !busy" type="button" class="empty" @click="$refs.open.showModal()">Open a CT: choose files, a folder or a zip, or drop them here</button>
+        </div>
+      </div>
+    </section>
+    <aside aria-label="Assessment">
+      <section v-if="result" class="summary" data-test="summary" aria-live="polite">
+        <div class="verdict"><span v-if="result.score !== null" class="score" data-test="score">{{ result.score }}</span><span v-if="result.score !== null" class="of">of 4</span><span class="grade">{{ result.grade }}</span></div>
+        <p>{{ result.meaning }}</p>
+        <p v-if="result.partial" class="partial">Partial: the run was cancelled; the slices that it did not reach have no score.</p>
+        <p class="statement" data-test="statement"><strong v-if="result.simulated">Simulated labels.</strong> {{ result.statement }} {{ result.disclaimer }}</p>
+        <dl><template v-for="[name, value] in result.numbers" :key="name"><dt>{{ name }}</dt><dd>{{ value }}</dd></template></dl>
+      </section>
+      <section v-else-if="live" class="summary" data-test="running"><p>The curve and the table fill while the slices are read.</p><p v-if="card" class="statement"><strong v-if="card.simulated">Simulated labels.</strong> {{ card.statement }}</p></section>
+      <section v-else-if="opened" class="summary">
+        <p>Each slice gets a score from 0 (bad) to 4 (excellent), without a reference image.</p>
+        <p v-if="card" class="statement"><strong v-if="card.simulated">Simulated labels.</strong> {{ card.statement }}</p>
+        <p v-if="!models.length"><strong>No model is installed.</strong> Install CTQualityAssessment again, or set CTQA_MODELS to a folder.</p>
+      </section>
+      <section v-else class="summary"><p>Score the image quality of a CT, slice by slice, without a reference. All data stay on this computer.</p></section>
+      <p v-for="note in notes" :key="note" class="partial">{{ note }}</p>
+      <template v-if="opened && rows.length">
+        <ctqa-curve :rows="rows" :slices="opened.slices" :here="here" :palette="palette" @jump="jump"></ctqa-curve>
+        <div class="steps" role="group" aria-label="Worst slices">
+          <button type="button" data-test="worse-back" title="Back towards the worst slice (B)" @click="worse(-1)" :disabled="!worst.length || rank === 0">◂ Worse</button>
+          <span class="quiet" data-test="rank">{{ rank >= 0 ? (rank === 0 ? 'The worst slice' : 'Rank ' + (rank + 1) + ' of ' + worst.length + ' from the worst') : 'Worst slices' }}</span>
+          <button type="button" data-test="worse-next" :title="walking === here ? 'Next worst slice (N)' : 'The worst slice (N)'" @click="worse(1)" :disabled="!worst.length">{{ walking === here ? 'Next worst ▸' : 'Worst ▸' }}</button>
+        </div>
+      </template>
+      <div v-if="opened" class="tabs" role="tablist" aria-label="Details">
+        <button v-for="[name, title] in tabs" :key="name" type="button" role="tab" :id="'tab-' + name" :aria-selected="tab === name" aria-controls="details" :data-test="'tab-' + name" @click="tab = name">{{ title }}</button>
+      </div>
+      <section v-if="opened" id="details" class="details" role="tabpanel" :aria-labelledby="'tab-' + tab">
+        <template v-if="tab === 'slices'">
+          <ctqa-slice-table v-if="rows.length" :rows="rows" :here="here" :palette="palette" @jump="jump"></ctqa-slice-table>
+          <p v-else class="quiet">No slice has been assessed yet.</p>
+        </template>
+        <div v-else-if="tab === 'facts'" class="scroll">
+          <ul v-if="(result || opened).warnings.length" class="warnings"><li v-for="text in (result || opened).warnings" :key="text">{{ text }}</li></ul>
+          <dl class="wide"><template v-for="[name, value] in opened.facts" :key="name"><dt>{{ name }}</dt><dd>{{ value }}</dd></template></dl>
+          <p class="quiet">As the headers say it; n/a where they say nothing.</p>
+          <template v-if="result && result.refusals.length"><h2>Slices without a score</h2><p v-for="[reason, indices] in result.refusals" :key="reason">{{ indices }}: {{ reason }}</p></template>
+        </div>
+        <div v-else-if="tab === 'model'" class="scroll">
+          <p><label>Model <select :value="chosen || model" @change="chosen = $event.target.value" :disabled="!!busy"><option v-for="one in models" :key="one.name" :value="one.name">{{ one.title }}</option></select></label></p>
+          <p><label>Attention maps <select v-model="stage" :disabled="!!busy"><option :value="0">none</option><option :value="1">stage 1, fine</option><option :value="2">stage 2</option><option :value="3">stage 3</option><option :value="4">stage 4, coarse</option></select></label></p>
+          <template v-if="result"><h2>This result</h2><dl class="wide"><template v-for="[name, value] in result.made" :key="name"><dt>{{ name }}</dt><dd>{{ value }}</dd></template></dl></template>
+          <template v-if="card"><h2>Model card</h2><p>{{ card.description }}</p><pre v-if="card.card" tabindex="0">{{ card.card }}</pre></template>
+        </div>
+        <div v-else class="scroll">
+          <template v-if="result">
+            <p v-for="[name, text] in [['index.html', 'Report: one page with figures'], ['slices.csv', 'Table of slices'], ['assessment.json', 'Everything, for programs'], ['scene.mrb', 'Scene for 3D Slicer']]" :key="name">
+              <button type="button" :data-test="'save-' + name" @click="save(name)" :disabled="sending !== null">{{ sending === name ? 'Writing…' : 'Save ' + name }}</button> <span class="quiet">{{ text }}</span></p>
+            <p class="quiet">The files name no patient. The first one takes some seconds.</p>
+          </template>
+          <p v-else class="quiet">There is nothing to save before the CT is assessed.</p>
+        </div>
+      </section>
+    </aside>
+  </main>
+  <dialog ref="help" aria-labelledby="help-title" @click.self="$refs.help.close()">
+    <h2 id="help-title">Keys</h2><dl class="wide"><template v-for="[key, text] in keys" :key="key"><dt>{{ key }}</dt><dd>{{ text }}</dd></template></dl>
+    <h2>Mouse</h2><dl class="wide"><template v-for="[key, text] in mouse" :key="key"><dt>{{ key }}</dt><dd>{{ text }}</dd></template></dl>
+    <p><button type="button" @click="$refs.help.close()">Close</button></p>
+  </dialog>
+  <dialog ref="open" aria-labelledby="open-title" @click.self="$refs.open.close()">
+    <h2 id="open-title">Open a CT</h2>
+    <p>DICOM files, a folder or a zip of them; NIfTI, NRRD, MHA. They are copied to a private folder on this computer, read, and deleted.</p>
+    <p><label class="file">Files or a zip <input type="file" multiple data-test="files" @change="upload([...$event.target.files]); $event.target.value = ''"></label></p>
+    <p><label class="file">A folder <input type="file" webkitdirectory data-test="folder" @change="upload([...$event.target.files]); $event.target.value = ''"></label></p>
+    <p><button type="button" @click="$refs.open.close()">Close</button></p>
+  </dialog>
+</div>`,
+  };
+  const lost = {
+    methods: { reload: () => window.location.reload() },
+    template: `<div class="lost" role="alert"><h1>The connection is lost</h1><p>A run goes on as long as the program runs. Reload this page; if that does not help, start the program again.</p><p><button type="button" @click="reload">Reload</button></p></div>`,
+  };
+  // The scripts arrive in any order, but all before this is called.
+  window.ctqa = {
+    install(app) {
+      const parts = { "ctqa-page": page, "ctqa-lost": lost, "ctqa-curve": window.ctqaCurve, "ctqa-slice-table": window.ctqaSliceTable };
+      Object.entries(parts).forEach(([name, part]) => app.component(name, part));
+    },
+  };
+})();

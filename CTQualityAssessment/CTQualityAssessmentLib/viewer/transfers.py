@@ -1,0 +1,112 @@
+"""Files in and out of the page: uploads into a private folder, downloads of the results."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.viewer.export import FILES
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+_MAX_FILES = 20_000
+_CHUNK = 1024**2
+#: Only the end of a name is kept: readers choose by it, and the rest may name a patient.
+_SUFFIX = re.compile(r"(\.nii\.gz|\.[a-z0-9]{1,8})$", re.IGNORECASE)
+
+
+class TooLargeUploadError(CTQAError):
+    """More bytes or files than the viewer takes."""
+
+    def __init__(self, limit: str) -> None:
+        super().__init__(
+            f"The files are larger than the limit of {limit}.",
+            "Start the viewer with the path of the files instead: then nothing is copied.",
+        )
+
+
+class NoFileError(CTQAError):
+    """An upload without content."""
+
+    def __init__(self) -> None:
+        super().__init__("No file arrived.", "Choose the files of one CT, or a zip of them.")
+
+
+class Transfers:
+    """The two routes.
+
+    Args:
+        folder: private folder that goes when the viewer ends.
+        limit_bytes: of one upload.
+        receive: opens what was uploaded; raises CTQAError where it cannot.
+        exported: makes sure that the results are written, and says where; None where there are none.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        limit_bytes: int,
+        receive: Callable[[Path], Awaitable[None]],
+        exported: Callable[[], Awaitable[Path | None]],
+    ) -> None:
+        self._folder, self._limit, self._receive, self._exported = folder, limit_bytes, receive, exported
+
+    async def upload(self, request: web.Request) -> web.Response:
+        """Take files and open them."""
+        from aiohttp import web
+
+        target = Path(tempfile.mkdtemp(prefix="upload-", dir=self._folder))
+        try:
+            if (request.content_length or 0) > self._limit + _CHUNK:
+                raise self._too_large()
+            if not request.content_type.startswith("multipart/"):
+                raise NoFileError
+            count = await self._store(request, target)
+            if count == 0:
+                raise NoFileError
+            stored = sorted(target.iterdir())
+            await self._receive(stored[0] if count == 1 else target)
+        except CTQAError as error:
+            status = 413 if isinstance(error, TooLargeUploadError) else 422
+            return web.json_response({"problem": error.problem, "advice": error.advice}, status=status)
+        finally:
+            shutil.rmtree(target, ignore_errors=True)
+        return web.json_response({})
+
+    async def download(self, request: web.Request) -> web.StreamResponse:
+        """One of the files of the result; any other name is not found."""
+        from aiohttp import web
+
+        name = request.match_info["name"]
+        folder = await self._exported() if name in FILES else None
+        if folder is None:
+            raise web.HTTPNotFound
+        headers = {"Content-Type": FILES[name], "Content-Disposition": f'attachment; filename="{name}"'}
+        return web.FileResponse(folder / name, headers=headers)
+
+    async def _store(self, request: web.Request, target: Path) -> int:
+        taken = count = 0
+        async for part in await request.multipart():
+            if part.filename is None:
+                continue
+            if count >= _MAX_FILES:
+                raise TooLargeUploadError(f"{_MAX_FILES} files")
+            suffix = _SUFFIX.search(part.filename)
+            with (target / f"{count:06d}{suffix[0].lower() if suffix else ''}").open("wb") as file:
+                while chunk := await part.read_chunk(_CHUNK):
+                    taken += len(chunk)
+                    if taken > self._limit:
+                        raise self._too_large()
+                    file.write(chunk)
+            count += 1
+        return count
+
+    def _too_large(self) -> TooLargeUploadError:
+        mib = self._limit / 1024**2
+        return TooLargeUploadError(f"{mib / 1024:.3g} GiB" if mib >= 1024 else f"{mib:.3g} MiB")

@@ -1,0 +1,149 @@
+"""The three slice views: what they show, where they cut, and how they follow each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import slicer
+from trame_slicer.core import SlicerApp
+from trame_slicer.views import SliceView, ViewLayoutDefinition
+
+from CTQualityAssessmentLib.mrml.scene import nodes_of_class
+from CTQualityAssessmentLib.viewer.frames import SliceViewFactory
+from CTQualityAssessmentLib.volume import Volume
+from CTQualityAssessmentLib.windows import WINDOWS
+
+#: Views by their place on the page; the large one shows the slices that are scored.
+PLACES: tuple[str, ...] = ("large", "upper", "lower")
+#: Window presets in the order of their keys.
+PRESETS: tuple[tuple[str, str], ...] = (
+    ("soft-tissue", "Soft tissue"),
+    ("lung", "Lung"),
+    ("bone", "Bone"),
+    ("ldctiqa", "Network"),
+)
+#: Orientation by the patient axis (R, A, S) that it looks along, with what lies left, right, above and below.
+_ORIENTATIONS: tuple[tuple[str, str], ...] = (("Sagittal", "APSI"), ("Coronal", "RLSI"), ("Axial", "RLAP"))
+
+
+@dataclass(frozen=True)
+class Pane:
+    """What is written on one view: its orientation, and the patient's sides left, right, above, below."""
+
+    place: str
+    orientation: str
+    sides: str
+
+
+class SliceViews:
+    """The views of one page.
+
+    Args:
+        app: scene and logics.
+        factory: makes the streamed views.
+        on_change: called when the large view moved to another slice or the window changed.
+    """
+
+    def __init__(self, app: SlicerApp, factory: SliceViewFactory, on_change: Callable[[], None]) -> None:
+        self._app = app
+        app.view_manager.register_factory(factory)
+        self._views: dict[str, SliceView] = {
+            place: app.view_manager.create_view(ViewLayoutDefinition.slice_view("Axial", label=place))
+            for place in PLACES
+        }
+        app.view_manager.set_current_view_ids(list(PLACES))
+        app.app_logic.GetInteractionNode().SetCurrentInteractionMode(slicer.vtkMRMLInteractionNode.AdjustWindowLevel)
+        self._on_change = on_change
+        self._volume: Volume | None = None
+        self._node: slicer.vtkMRMLScalarVolumeNode | None = None
+        self.set_crosshair(True)
+        self._large.get_view_node().AddObserver("ModifiedEvent", self._changed)
+
+    @property
+    def _large(self) -> SliceView:
+        return self._views["large"]
+
+    def show(self, volume: Volume, node: slicer.vtkMRMLScalarVolumeNode) -> tuple[Pane, ...]:
+        """Show a volume in its own planes, all views through its middle; returns what to write on them."""
+        self._volume, self._node = volume, node
+        node.GetDisplayNode().AddObserver("ModifiedEvent", self._changed)
+        normal = volume.canonical_slices().ijk_to_ras[:3, 2]
+        along = int(np.argmax(np.abs(normal)))
+        order = [along, *(axis for axis in (1, 0, 2) if axis != along)]
+        panes = []
+        for place, axis in zip(PLACES, order, strict=True):
+            view = self._views[place]
+            orientation, sides = _ORIENTATIONS[axis]
+            view.set_background_volume_id(node.GetID())
+            view.set_foreground_volume_id(None)
+            view.set_orientation(orientation)
+            view.get_view_node().RotateToVolumePlane(node)
+            panes.append(Pane(place, orientation, sides))
+        self.reset()
+        return tuple(panes)
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self._volume = self._node = None
+        for view in self._views.values():
+            view.set_background_volume_id(None)
+            view.set_foreground_volume_id(None)
+
+    def reset(self) -> None:
+        """The whole volume in every view, cut through its middle."""
+        if self._volume is None:
+            return
+        middle = self._volume.slice_centre_ras(self._volume.slice_count // 2)
+        for view in self._views.values():
+            view.fit_view_to_content()
+            view.get_view_node().JumpSliceByOffsetting(*middle)
+            view.schedule_render()
+
+    def jump(self, index: int) -> None:
+        """Move the large view to a slice; the others show it as a line."""
+        if self._volume is None:
+            return
+        index = min(max(index, 0), self._volume.slice_count - 1)
+        self._large.get_view_node().JumpSliceByOffsetting(*self._volume.slice_centre_ras(index))
+        self._large.schedule_render()
+
+    def index(self) -> int:
+        """The slice in the large view, the nearest one where it stands between two."""
+        if self._volume is None:
+            return 0
+        to_ras = self._large.get_view_node().GetSliceToRAS()
+        origin = np.array([to_ras.GetElement(row, 3) for row in range(3)] + [1.0])
+        along = (np.linalg.inv(self._volume.ijk_to_ras) @ origin)[self._volume.acquisition_axis]
+        return int(np.clip(np.rint(along), 0, self._volume.slice_count - 1))
+
+    def window(self) -> tuple[float, float]:
+        """Width and level in HU."""
+        display = self._node.GetDisplayNode() if self._node is not None else None
+        return (display.GetWindow(), display.GetLevel()) if display is not None else (0.0, 0.0)
+
+    def set_window(self, name: str) -> None:
+        """One of :data:`PRESETS`; other names change nothing."""
+        if self._node is not None and name in dict(PRESETS):
+            display = self._node.GetDisplayNode()
+            display.SetAutoWindowLevel(False)
+            display.SetWindowLevel(WINDOWS[name].width, WINDOWS[name].level)
+
+    def overlay(self, node: slicer.vtkMRMLScalarVolumeNode | None, opacity: float) -> None:
+        """Lay a volume over the CT, or nothing. The page draws the legend, sharper than a picture could."""
+        for legend in nodes_of_class(self._app.scene, "vtkMRMLColorLegendDisplayNode"):
+            legend.SetVisibility(False)
+        for view in self._views.values():
+            view.set_foreground_volume_id(node.GetID() if node is not None else None)
+            view.set_foreground_opacity(min(max(opacity, 0.0), 1.0))
+
+    def set_crosshair(self, visible: bool) -> None:
+        """Lines where the other views cut."""
+        logic = self._app.app_logic
+        logic.SetIntersectingSlicesEnabled(slicer.vtkMRMLApplicationLogic.IntersectingSlicesVisibility, visible)
+        for display in nodes_of_class(self._app.scene, "vtkMRMLSliceDisplayNode"):
+            display.SetIntersectingSlicesVisibility(visible)
+
+    def _changed(self, *_: object) -> None:
+        self._on_change()

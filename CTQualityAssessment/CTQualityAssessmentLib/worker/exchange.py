@@ -1,0 +1,106 @@
+"""Volumes to the worker and results back, as files in a private folder."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.results import AttentionMap, VolumeAssessment
+from CTQualityAssessmentLib.volume import AcquisitionFacts, Volume
+from CTQualityAssessmentLib.worker.protocol import AssessRequest
+
+ASSESSMENT = "assessment.json"
+ATTENTION = "attention.npz"
+
+
+class ExchangeError(CTQAError):
+    """A file between host and worker is missing or damaged."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A temporary file of the run is missing or damaged.", "Check that the disk is not full, and run again."
+        )
+
+
+def write_volume(path: Path, volume: Volume) -> dict[str, Any]:
+    """Write the voxels to ``path`` (``.npy``) and return the fields of the request that describe the volume."""
+    part = path.with_name(f".{path.name}")
+    with part.open("wb") as file:
+        np.save(file, volume.hu, allow_pickle=False)
+    part.replace(path)
+    return {
+        "array": str(path),
+        "ijk_to_ras": volume.ijk_to_ras.tolist(),
+        "acquisition_axis": volume.acquisition_axis,
+        "facts": volume.facts.known(),
+        "warnings": list(volume.warnings),
+        "units": volume.units,
+    }
+
+
+def read_volume_file(request: AssessRequest) -> Volume:
+    """The volume of a request with an ``array``; an ``.npy`` is mapped, not read.
+
+    Raises:
+        ExchangeError: the file is missing, damaged or describes no volume.
+    """
+    try:
+        loaded = np.load(request.array, mmap_mode="r", allow_pickle=False)
+        if isinstance(loaded, np.lib.npyio.NpzFile):
+            with loaded:
+                loaded = loaded["hu"]
+        return Volume(
+            loaded,
+            np.array(request.ijk_to_ras, dtype=np.float64),
+            request.acquisition_axis,
+            AcquisitionFacts(**request.facts),
+            tuple(request.warnings),
+            request.units,
+        )
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise ExchangeError from error
+
+
+def write_result(folder: Path, assessment: VolumeAssessment) -> None:
+    """Write the assessment and its attention maps into ``folder``, each complete or not at all."""
+    if assessment.attention:
+        arrays: dict[str, NDArray[Any]] = {}
+        for n, one in enumerate(assessment.attention):
+            arrays |= {f"values_{n}": one.values, f"affine_{n}": one.ijk_to_ras}
+        names = [[one.temperature, str(one.stage)] for one in assessment.attention]
+        part = folder / f".{ATTENTION}"
+        with part.open("wb") as file:
+            np.savez(file, names=np.array(names), **arrays)
+        part.replace(folder / ATTENTION)
+    part = folder / f".{ASSESSMENT}"
+    part.write_text(json.dumps(assessment.to_dict(), allow_nan=False), encoding="utf-8")
+    part.replace(folder / ASSESSMENT)
+
+
+def read_result(folder: Path) -> VolumeAssessment:
+    """The assessment that :func:`write_result` wrote, with its attention maps.
+
+    Raises:
+        ExchangeError: a file is missing or damaged.
+    """
+    try:
+        assessment = VolumeAssessment.from_dict(json.loads((folder / ASSESSMENT).read_text(encoding="utf-8")))
+        return replace(assessment, attention=tuple(_attention(folder / ATTENTION)))
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise ExchangeError from error
+
+
+def _attention(path: Path) -> Iterable[AttentionMap]:
+    if not path.exists():
+        return
+    with np.load(path, allow_pickle=False) as stored:
+        for n, (temperature, stage) in enumerate(stored["names"].tolist()):
+            yield AttentionMap(temperature, int(stage), stored[f"values_{n}"], stored[f"affine_{n}"])

@@ -1,0 +1,62 @@
+"""What a user is told when something goes wrong in the worker."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.models.errors import BundleError, DeviceUnavailable
+from CTQualityAssessmentLib.reading.errors import ReadingCancelledError
+from CTQualityAssessmentLib.worker.protocol import BadRequestError, RunCancelledError
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Memory of the computer or of the graphics card; torch has an error of its own on one and none on the other."""
+    named = type(error).__name__ == "OutOfMemoryError"
+    return named or isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """``kind``, ``problem`` and ``advice`` of an error message.
+
+    Texts of foreign errors are left out: they may hold paths or header values.
+    """
+    if isinstance(error, CTQAError):
+        kinds = {
+            ReadingCancelledError: "cancelled",
+            RunCancelledError: "cancelled",
+            BadRequestError: "bad-request",
+            DeviceUnavailable: "bad-request",
+        }
+        default = "bad-model" if isinstance(error, BundleError) else "bad-input"
+        return _told(kinds.get(type(error), default), error.problem, error.advice)
+    if is_out_of_memory(error):
+        return _told("oom", "The memory is not enough for this volume.", "Close other programs, or choose fewer maps.")
+    if isinstance(error, ModuleNotFoundError):
+        name = (error.name or "of this program").split(".")[0]
+        return _told("missing-package", f"The package '{name}' is not installed.", "Install the missing packages.")
+    if isinstance(error, (ImportError, OSError)) and _while_importing(error):
+        return _told(
+            "broken-package", "A package is installed but cannot be started.", "Remove torch and install it again."
+        )
+    return _told(
+        "internal", f"An unexpected fault stopped the run ({place(error)}).", "Run again; if it stays, report it."
+    )
+
+
+def place(error: BaseException) -> str:
+    """Type and innermost line of an error in this package, without its text."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "CTQualityAssessmentLib" in f.filename]
+    where = f" in {frames[-1].filename.replace(chr(92), '/').rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"
+
+
+def _told(kind: str, problem: str, advice: str) -> dict[str, Any]:
+    return {"kind": kind, "problem": problem, "advice": advice}
+
+
+def _while_importing(error: BaseException) -> bool:
+    return isinstance(error, ImportError) or any(
+        "importlib" in frame.filename for frame in traceback.extract_tb(error.__traceback__)
+    )

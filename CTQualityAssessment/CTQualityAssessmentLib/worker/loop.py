@@ -1,0 +1,189 @@
+"""The process itself: one thread listens, one works."""
+
+from __future__ import annotations
+
+import io
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from CTQualityAssessmentLib import __version__
+from CTQualityAssessmentLib.worker.exchange import read_volume_file, write_result
+from CTQualityAssessmentLib.worker.faults import describe, is_out_of_memory
+from CTQualityAssessmentLib.worker.protocol import (
+    CLOSING_SECONDS,
+    PROTOCOL,
+    AssessRequest,
+    BadRequestError,
+    RunCancelledError,
+    decode,
+    encode,
+)
+
+if TYPE_CHECKING:
+    from CTQualityAssessmentLib.models import LoadedModel
+    from CTQualityAssessmentLib.results import SliceAssessment, VolumeAssessment
+    from CTQualityAssessmentLib.volume import Volume
+
+Send = Callable[[dict[str, Any]], None]
+
+
+def main() -> None:
+    """Serve until standard input closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the host decides
+    # What a library prints would break the protocol: standard output becomes standard error for everyone else.
+    messages = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="ascii", newline="\n")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    Worker(sys.stdin.buffer, messages).serve()
+
+
+class Worker:
+    """Requests in, messages out; keeps the network of the last request."""
+
+    def __init__(self, requests: IO[bytes], messages: io.TextIOBase | IO[str]) -> None:
+        self._requests = requests
+        self._messages = messages
+        self._writing = threading.Lock()
+        self._waiting: queue.Queue[AssessRequest | None] = queue.Queue()
+        self._cancelled: set[str] = set()
+        self._closed = threading.Event()
+        self._model: tuple[tuple[str | None, str], LoadedModel] | None = None
+
+    def serve(self) -> None:
+        """Work until the input closes."""
+        self._send({"t": "ready", "protocol": PROTOCOL, "version": __version__})
+        threading.Thread(target=self._listen, daemon=True).start()
+        while (request := self._waiting.get()) is not None and not self._closed.is_set():
+            try:
+                self._assess(request)
+            except Exception as error:
+                if os.environ.get("CTQA_TRACEBACK") == "1":
+                    traceback.print_exc()
+                self._send({"t": "error", "id": request.id, **describe(error)})
+            self._cancelled.discard(request.id)
+
+    def _listen(self) -> None:
+        for line in self._requests:
+            message: dict[str, Any] = {}
+            try:
+                message = decode(line)
+                if message["t"] == "assess":
+                    self._waiting.put(AssessRequest.from_message(message))
+                elif message["t"] == "cancel":
+                    self._cancelled.add(str(message.get("id")))
+                elif message["t"] == "quit":
+                    break
+                else:
+                    raise BadRequestError("its kind is unknown")
+            except BadRequestError as error:
+                self._send({"t": "error", "id": message.get("id"), **describe(error)})
+        self._closed.set()
+        self._waiting.put(None)
+        # A network call cannot be interrupted; nobody waits for its result any more.
+        ending = threading.Timer(CLOSING_SECONDS, os._exit, (0,))
+        ending.daemon = True
+        ending.start()
+
+    def _send(self, message: dict[str, Any]) -> None:
+        line = encode(message)
+        with self._writing:
+            try:
+                self._messages.write(line)
+                self._messages.flush()
+            except (OSError, ValueError):  # the host is gone
+                self._closed.set()
+
+    def _assess(self, request: AssessRequest) -> None:
+        def cancelled() -> bool:
+            return self._closed.is_set() or request.id in self._cancelled
+
+        if cancelled():
+            raise RunCancelledError
+        progress = _ProgressMessages(self._send, request.id)
+        started = time.perf_counter()
+        volume = self._read(request, progress, cancelled)
+        read_s = round(time.perf_counter() - started, 3)
+        progress(0, 0, "Loading the model")
+        assessment = self._score(request, volume, progress, cancelled)
+        assessment = replace(assessment, timings_s={"read": read_s, **assessment.timings_s})
+        if assessment.partial and all(one.refusal and one.refusal.code == "not-run" for one in assessment.slices):
+            raise RunCancelledError
+        write_result(Path(request.folder), assessment)
+        self._send({"t": "done", "id": request.id, "partial": assessment.partial, "folder": request.folder})
+
+    def _read(self, request: AssessRequest, progress: _ProgressMessages, cancelled: Callable[[], bool]) -> Volume:
+        if request.array is not None:
+            return read_volume_file(request)
+        from CTQualityAssessmentLib.reading import read_volume
+
+        return read_volume(request.path, series=request.series, progress=progress, cancelled=cancelled)
+
+    def _score(
+        self, request: AssessRequest, volume: Volume, progress: _ProgressMessages, cancelled: Callable[[], bool]
+    ) -> VolumeAssessment:
+        """Assess; when memory runs out, with fewer slices at a time, then on the CPU, and say so."""
+        from CTQualityAssessmentLib.assessment import assess_volume
+
+        def on_slice(found: SliceAssessment) -> None:
+            self._send({"t": "slice", "id": request.id, "slice": asdict(found)})
+
+        device, batch, notes = request.device, request.batch, []
+        while True:
+            model = self._loaded(request.model, device)
+            batch = batch or (1 if model.device.type == "cpu" else 4)
+            try:
+                found = assess_volume(
+                    volume,
+                    model,
+                    batch_size=batch,
+                    attention_stages=request.attention_stages,
+                    progress=progress,
+                    cancelled=cancelled,
+                    on_slice=on_slice,
+                )
+                return replace(found, warnings=(*found.warnings, *notes))
+            except Exception as error:
+                if not is_out_of_memory(error) or (batch == 1 and model.device.type == "cpu"):
+                    raise
+                error.__traceback__ = None  # it holds the tensors that did not fit
+            if batch > 1:
+                batch //= 2
+                notes = [f"The memory was short, so {batch} slice(s) at a time were assessed."]
+            else:
+                device, self._model = "cpu", None
+                notes = ["The memory of the graphics card was short, so the slices were assessed on the CPU."]
+            self._send({"t": "note", "id": request.id, "text": notes[0]})
+
+    def _loaded(self, name: str | None, device: str) -> LoadedModel:
+        from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, load_bundle
+
+        if self._model is None or self._model[0] != (name, device):
+            self._model = None  # free the old one before the new one needs its place
+            self._model = ((name, device), load_bundle(name or DEFAULT_BUNDLE, device=device))
+        return self._model[1]
+
+
+class _ProgressMessages:
+    """Progress with the time that is left, at most ten times a second."""
+
+    def __init__(self, send: Send, id_: str) -> None:
+        self._send, self._id = send, id_
+        self._stage, self._begun, self._sent = "", 0.0, 0.0
+
+    def __call__(self, done: int, total: int, message: str) -> None:
+        now = time.monotonic()
+        if message != self._stage:
+            self._stage, self._begun, self._sent = message, now, 0.0
+        if now - self._sent < 0.1 and done < total:
+            return
+        self._sent = now
+        eta = round((now - self._begun) / done * (total - done), 1) if done else None
+        self._send({"t": "progress", "id": self._id, "done": done, "total": total, "message": message, "eta_s": eta})

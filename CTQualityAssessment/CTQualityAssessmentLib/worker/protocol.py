@@ -1,0 +1,163 @@
+"""The messages between a host (Slicer module, viewer) and its worker process.
+
+The host starts ``python -m CTQualityAssessmentLib.worker`` with three pipes. Each line is one JSON object in ASCII;
+``t`` says what it is. Standard output carries messages and nothing else; standard error is a log to keep, or to throw
+away, but to read, because a full pipe stops the worker. The worker ignores Ctrl-C and ends when its input closes: at
+once when idle, at the next batch of slices when busy, by force after :data:`CLOSING_SECONDS`.
+
+Host to worker::
+
+    {"t": "assess", "id": "7", "array": "/private/hu.npy", "ijk_to_ras": [[...], ...], "folder": "/private/7", ...}
+    {"t": "assess", "id": "7", "path": "/ct", "series": "2", "folder": "/private/7", ...}
+    {"t": "cancel", "id": "7"}          stop at the next batch; what was scored is kept
+    {"t": "quit"}                       the same as closing the input
+
+Fields of ``assess``, see :class:`AssessRequest`: the input is either ``array`` (an ``.npy`` or ``.npz`` written by
+:func:`~CTQualityAssessmentLib.worker.exchange.write_volume`; an ``.npy`` is mapped into memory and not copied, so one
+on ``/dev/shm`` is shared memory) or ``path`` (anything that ``ctqa assess`` reads). Requests are served one after the
+other; a cancel for one that still waits drops it.
+
+Worker to host::
+
+    {"t": "ready", "protocol": 1, "version": "0.1.0"}
+    {"t": "progress", "id": "7", "done": 12, "total": 180, "message": "Assessing slices", "eta_s": 41.0}
+    {"t": "slice", "id": "7", "slice": {"index": 12, "score": 3.1, ...}}
+    {"t": "note", "id": "7", "text": "The graphics card ran out of memory; going on with 2 slices at a time."}
+    {"t": "done", "id": "7", "partial": false, "folder": "/private/7"}
+    {"t": "error", "id": "7", "kind": "oom", "problem": "...", "advice": "..."}
+
+Each request ends with exactly one ``done`` or ``error``. ``eta_s`` is null until it can be told. ``slice`` holds a
+:class:`~CTQualityAssessmentLib.results.SliceAssessment` as a dictionary. After ``done``, ``folder`` holds
+``assessment.json`` and, where attention was asked for, ``attention.npz``; read both with
+:func:`~CTQualityAssessmentLib.worker.exchange.read_result`. ``kind`` is one of :data:`ERROR_KINDS`. No message holds a
+patient tag, UID or date, and none but ``folder`` a path.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from CTQualityAssessmentLib.errors import CTQAError
+
+PROTOCOL = 1
+#: How long the worker takes at most to end once its input is closed.
+CLOSING_SECONDS = 3.0
+#: ``cancelled`` ends a request that was stopped before it had anything to keep (in the queue, while reading).
+ERROR_KINDS: tuple[str, ...] = (
+    "bad-request",
+    "bad-input",
+    "bad-model",
+    "missing-package",
+    "broken-package",
+    "oom",
+    "cancelled",
+    "internal",
+)
+
+
+class BadRequestError(CTQAError):
+    """A message that does not follow the protocol: a fault of the host, not of its user."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"The request to the worker is wrong: {what}.", "Report this as a fault.")
+
+
+class RunCancelledError(CTQAError):
+    """A run was stopped before there was anything to keep."""
+
+    def __init__(self) -> None:
+        super().__init__("The run was cancelled before a slice was scored.", "Start again when you are ready.")
+
+
+@dataclass(frozen=True)
+class AssessRequest:
+    """One volume to assess.
+
+    Attributes:
+        id: chosen by the host; comes back in every message about this request.
+        folder: existing private folder for the result files, best an empty one.
+        array: ``.npy`` or ``.npz`` (entry ``hu``) with HU ``[k, j, i]``; or None.
+        path: file or folder to read; or None. Exactly one of ``array`` and ``path`` is given.
+        series: for ``path``, which DICOM series.
+        ijk_to_ras: for ``array``, 4 x 4 nested lists.
+        acquisition_axis: for ``array``, 0, 1 or 2.
+        facts: for ``array``, fields of ``AcquisitionFacts`` that are known.
+        warnings: for ``array``, what the reader had to say.
+        units: for ``array``, as in ``Volume``.
+        model: name or folder of a bundle; None for the default.
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        batch: slices at a time; None for one at a time on the CPU, where that is as fast and cancels soonest, and four
+            elsewhere.
+        attention_stages: among 1 to 4.
+    """
+
+    id: str
+    folder: str
+    array: str | None = None
+    path: str | None = None
+    series: str | None = None
+    ijk_to_ras: list[list[float]] | None = None
+    acquisition_axis: int = 2
+    facts: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    units: str = "HU"
+    model: str | None = None
+    device: str = "auto"
+    batch: int | None = None
+    attention_stages: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if (self.array is None) == (self.path is None):
+            raise BadRequestError("it names no input, or two")
+        if self.array is not None and self.ijk_to_ras is None:
+            raise BadRequestError("an array comes with its ijk_to_ras")
+        if self.batch is not None and self.batch < 1:
+            raise BadRequestError("a batch holds at least one slice")
+        if not set(self.attention_stages) <= {1, 2, 3, 4}:
+            raise BadRequestError("attention stages are among 1, 2, 3, 4")
+
+    def to_message(self) -> dict[str, Any]:
+        """The message that asks for this."""
+        return {"t": "assess", **asdict(self)}
+
+    @classmethod
+    def from_message(cls, message: dict[str, Any]) -> AssessRequest:
+        """Inverse of :meth:`to_message`.
+
+        Raises:
+            BadRequestError: a field is missing, unknown or impossible.
+        """
+        given = {name: value for name, value in message.items() if name != "t"}
+        unknown = set(given) - {f.name for f in fields(cls)}
+        if unknown:
+            raise BadRequestError("it has unknown fields")
+        if not all(isinstance(given.get(name), str) for name in ("id", "folder")):
+            raise BadRequestError("id and folder are texts")
+        try:
+            return cls(**given)
+        except TypeError:
+            raise BadRequestError("a field has the wrong type") from None
+
+
+def encode(message: dict[str, Any]) -> str:
+    """One line, with its end, that any encoding carries."""
+    return json.dumps(message, ensure_ascii=True, allow_nan=False, separators=(",", ":")) + "\n"
+
+
+def decode(line: str | bytes) -> dict[str, Any]:
+    """The message of one line.
+
+    Raises:
+        BadRequestError: no JSON object with a ``t``.
+    """
+    if isinstance(line, bytes):
+        line = line.decode("utf-8", errors="replace")
+    try:
+        message = json.loads(line)
+    except ValueError:
+        raise BadRequestError("it is no JSON") from None
+    if not isinstance(message, dict) or not isinstance(message.get("t"), str):
+        raise BadRequestError("it is no message")
+    return message
