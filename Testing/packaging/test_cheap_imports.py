@@ -15,7 +15,9 @@ HEAVY = (
 ).split()
 LIGHT = ["CTQualityAssessmentLib"] + [
     f"CTQualityAssessmentLib.{name}"
-    for name in "errors volume results windows colours calls reading models assessment reporting mrml worker worker.loop".split()
+    for name in (
+        "errors volume results windows colours calls reading models assessment reporting mrml worker worker.loop"
+    ).split()
 ]
 
 
