@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import unittest
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from CTQualityAssessmentLib.mrml.assessment_nodes import AssessmentNodes, add_as
 from CTQualityAssessmentLib.mrml.volume_nodes import volume_from_node
 from CTQualityAssessmentLib.panel.panel import Panel
 from CTQualityAssessmentLib.panel.report_section import export_report
+from CTQualityAssessmentLib.panel.self_test import PanelSelfTest
 from CTQualityAssessmentLib.results import VolumeAssessment
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -144,12 +146,10 @@ class CTQualityAssessmentLogic(ScriptedLoadableModuleLogic):
         return export_report(assessment, Path(folder))
 
 
-class CTQualityAssessmentTest(ScriptedLoadableModuleTest):
-    """Run from the module's Reload & Test button; the tests themselves are in Testing/Python."""
+class CTQualityAssessmentTest(PanelSelfTest, ScriptedLoadableModuleTest):
+    """Tests inside the application, see :class:`PanelSelfTest`; they need no package and no model."""
 
     def runTest(self) -> None:
-        """One pass through the panel with the sample or a made-up volume."""
-        self.setUp()
-        from CTQualityAssessmentLib.panel.self_test import run_self_test
-
-        run_self_test()
+        """What the button Reload & Test runs."""
+        for name in unittest.TestLoader().getTestCaseNames(type(self)):
+            getattr(self, name)()

@@ -124,8 +124,8 @@ class Window:
         self.ui.inputSelector.setCurrentNode(node)
         return node
 
-    def wait(self, condition, seconds=60.0):
-        """Let events happen until the condition holds."""
+    def wait(self, condition, seconds=240.0):
+        """Let events happen until the condition holds; long, because a worker on a busy machine takes long to start."""
         import qt
 
         end = time.monotonic() + seconds
@@ -140,5 +140,7 @@ class Window:
             self.closed = True
             self.widget.exit()
             self.widget.cleanup()
+            self.ui.inputSelector.setMRMLScene(None)  # Slicer's widgets let go of the scene by themselves
+            self.ui.tableView.setMRMLTableNode(None)
             self.main_window.close()
             self.main_window.deleteLater()

@@ -73,7 +73,9 @@ class qMRMLNodeComboBox(qt.QComboBox):
     def setMRMLScene(self, scene):
         for tag in self._tags:
             self._scene.RemoveObserver(tag)
-        self._scene = scene
+        self._scene, self._tags = scene, []
+        if scene is None:
+            return
         events = (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndImportEvent, scene.EndCloseEvent)
         self._tags = [scene.AddObserver(event, self._list) for event in events]
         self._list()

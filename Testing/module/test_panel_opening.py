@@ -37,7 +37,7 @@ def test_facts_and_warnings_need_no_package_and_follow_the_choice(window):
     window.add_volume(make_volume((6, 20, 24)))
     assert "24 × 20 × 6 voxels of 1.5 × 1.5 × 4 mm" in window.ui.factsLabel.text
     assert window.ui.volumeWarningLabel.isHidden()
-    window.add_volume(make_volume((24, 20, 6), affine(permutation=(2, 1, 0), spacing=(4.0, 1.5, 1.5)), 0), "sagittal")
+    window.add_volume(make_volume((6, 20, 24), affine(rotation_deg=(90.0, 0.0, 0.0))), "coronal")
     assert "not axial" in window.ui.volumeWarningLabel.text
     assert not window.ui.volumeWarningLabel.isHidden()
 
@@ -79,9 +79,7 @@ def test_leaving_gives_observers_and_shortcuts_back(window):
     qt.QCoreApplication.sendPostedEvents(None, qt.QEvent.DeferredDelete)
     assert window.main_window.findChildren(qt.QShortcut) == []
     window.widget.enter()
-    window.widget.exit()
-    window.widget.cleanup()
-    window.closed = True
+    window.close()
     assert panel.Observations == []
 
 

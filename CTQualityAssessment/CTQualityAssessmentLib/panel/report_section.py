@@ -42,10 +42,15 @@ class ReportSection(Section):
         assessment = self.panel.results.assessment
         if assessment is None:
             return
-        folder = qt.QFileDialog.getExistingDirectory(self.ui.exportButton, _("Folder for the report"))
+        folder = ask_for_folder(self.ui.exportButton)
         if folder:
             written = export_report(assessment, Path(folder))
             self.ui.reportStatusLabel.text = _("Written: {names}").format(names=", ".join(written))
+
+
+def ask_for_folder(parent: qt.QWidget) -> str:
+    """Path of the folder that the user chooses; empty when they do not."""
+    return str(qt.QFileDialog.getExistingDirectory(parent, _("Folder for the report")))
 
 
 def export_report(assessment: VolumeAssessment, folder: Path) -> list[str]:

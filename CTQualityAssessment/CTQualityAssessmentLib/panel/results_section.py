@@ -36,6 +36,7 @@ class ResultsSection(Section):
     Attributes:
         assessment: its exact values, without attention maps; None where there is none.
         nodes: its nodes in the scene.
+        table: the table node that is shown, of a result or of a run that is going on.
     """
 
     def __init__(self, panel: Panel) -> None:
@@ -44,9 +45,12 @@ class ResultsSection(Section):
         self.nodes: AssessmentNodes | None = None
         self._seen: object = None
         self._labelled: set[str] = set()
+        self._plot_view_node: slicer.vtkMRMLPlotViewNode | None = None
+        self.table: slicer.vtkMRMLTableNode | None = None
         ui = self.ui
         ui.tableView.setMRMLScene(slicer.mrmlScene)
-        ui.tableView.clicked.connect(self._on_row_clicked)
+        ui.tableView.clicked.connect(self._on_row_chosen)
+        ui.tableView.activated.connect(self._on_row_chosen)  # the Enter key
         ui.plotWidget.setMRMLScene(slicer.mrmlScene)
         ui.plotWidget.plotView().connect("dataSelected(vtkStringArray*,vtkCollection*)", self._on_points_picked)
         ui.worstButton.clicked.connect(lambda: self.jump_to_rank(0))
@@ -66,7 +70,7 @@ class ResultsSection(Section):
 
     def show_live(self, live: LiveScores) -> None:
         """Table and curve of a run that is going on."""
-        if self.ui.tableView.mrmlTableNode() is not live.table:
+        if self.table is not live.table:
             self._seen = None  # whatever comes next is new
             self._show_table(live.table)
             self._plot_view().SetPlotChartNodeID(live.chart.GetID())
@@ -207,6 +211,7 @@ class ResultsSection(Section):
         ui.removeResultsButton.enabled = self.nodes is not None
 
     def _show_table(self, table: slicer.vtkMRMLTableNode | None) -> None:
+        self.table = table
         self.ui.tableView.setMRMLTableNode(table)
         if table is not None:
             self.ui.tableView.resizeColumnsToContents()
@@ -222,21 +227,21 @@ class ResultsSection(Section):
             node.SetLayoutName(_PLOT_VIEW)
             node = slicer.mrmlScene.AddNode(node)
         node.SetInteractionMode(node.InteractionModeSelectPoints)
-        if self.ui.plotWidget.mrmlPlotViewNode() is not node:
+        if self._plot_view_node is not node:
+            self._plot_view_node = node
             self.ui.plotWidget.setMRMLPlotViewNode(node)
         return node
 
     def _select_row(self, index: int) -> None:
         view = self.ui.tableView
-        if self.nodes is not None and view.mrmlTableNode() is self.nodes.slice_table:
+        if self.nodes is not None and self.table is self.nodes.slice_table:
             view.selectRow(index)
             view.scrollTo(view.model().index(index, 0))
 
-    def _on_row_clicked(self, cell: qt.QModelIndex) -> None:
+    def _on_row_chosen(self, cell: qt.QModelIndex) -> None:
         row = self.ui.tableView.sortFilterProxyModel().mapToSource(cell).row()
-        table = self.ui.tableView.mrmlTableNode()
-        if table is not None and 0 <= row < table.GetNumberOfRows():
-            self.jump(int(table.GetTable().GetColumnByName("slice").GetValue(row)))
+        if self.table is not None and 0 <= row < self.table.GetNumberOfRows():
+            self.jump(int(self.table.GetTable().GetColumnByName("slice").GetValue(row)))
 
     def _on_points_picked(self, series: vtk.vtkStringArray, rows: vtk.vtkCollection) -> None:
         # One click comes twice, the first time empty.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
@@ -234,8 +235,8 @@ class _Job:
         self.seen: set[int] = set()
         self._slices = volume.canonical_slices()
         self._body = np.zeros(self._slices.hu.shape, dtype=bool)
-        self._image = request.node.GetImageData()
-        self._changed_at = self._image.GetMTime()
+        self._changed_at = request.node.GetImageData().GetMTime()
+        self._checksum = _checksum(request.node)
 
     def add(self, found: dict[str, Any]) -> None:
         """Take in a slice, once: after a lack of memory the worker starts again from the first."""
@@ -257,5 +258,14 @@ class _Job:
 
     def voxels_changed(self) -> bool:
         """Whether the node got other voxels since the start."""
-        image = self.request.node.GetImageData()
-        return image is not self._image or image.GetMTime() != self._changed_at
+        node = self.request.node
+        image = node.GetImageData()
+        if image is None:
+            return True
+        # The time alone also changes where somebody only said that something might have changed.
+        return image.GetMTime() != self._changed_at and _checksum(node) != self._checksum
+
+
+def _checksum(node: slicer.vtkMRMLScalarVolumeNode) -> tuple[tuple[int, ...], int]:
+    voxels = slicer.util.arrayFromVolume(node)
+    return voxels.shape, zlib.crc32(np.ascontiguousarray(voxels).view(np.uint8).data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unittest
 from pathlib import Path
 
 import slicer
@@ -47,9 +48,6 @@ class ScriptedLoadableModuleLogic:
         return slicer.mrmlScene.AddNode(node)
 
 
-class ScriptedLoadableModuleTest:
-    def setUp(self):
-        pass
-
+class ScriptedLoadableModuleTest(unittest.TestCase):
     def delayDisplay(self, message, *args, **kwargs):
         pass
