@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import unittest
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import slicer
@@ -16,6 +17,7 @@ from CTQualityAssessmentLib.mrml.volume_nodes import volume_from_node
 from CTQualityAssessmentLib.panel.panel import Panel
 from CTQualityAssessmentLib.panel.report_section import export_report
 from CTQualityAssessmentLib.panel.self_test import PanelSelfTest
+from CTQualityAssessmentLib.panel.volume_facts import acquisition_facts
 from CTQualityAssessmentLib.results import VolumeAssessment
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -127,7 +129,7 @@ class CTQualityAssessmentLogic(ScriptedLoadableModuleLogic):
             ModuleNotFoundError: torch or another package is not installed; the panel installs them.
         """
         return assess_volume(
-            volume_from_node(volumeNode),
+            replace(volume_from_node(volumeNode), facts=acquisition_facts(volumeNode)[0]),
             load_bundle(model, device=device),
             attention_stages=tuple(attentionStages),
             progress=progress,

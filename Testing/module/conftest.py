@@ -67,14 +67,22 @@ def models(tmp_path_factory):
 def window(module, application, models, monkeypatch, request):
     """A main window with the module opened in an empty scene with three slice views; closed afterwards."""
     import qt
-    import slicer.util
-    from CTQualityAssessmentLib.mrml.scene import create_bare_scene
 
     qt.speak_pythonqt(request.module.__name__)
-    from slicer_widgets import Application, UiLoader
-
     monkeypatch.setenv("CTQA_MODELS", str(models))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    opened = open_window(module, monkeypatch)
+    yield opened
+    opened.close()
+
+
+def open_window(module, monkeypatch):
+    """What the application provides, around a new scene; undone with ``monkeypatch``."""
+    import qt
+    import slicer.util
+    from CTQualityAssessmentLib.mrml.scene import create_bare_scene
+    from slicer_widgets import Application, UiLoader
+
     bare = create_bare_scene()
     monkeypatch.setattr(slicer, "mrmlScene", bare.scene, raising=False)
     monkeypatch.setattr(slicer, "app", Application(bare.scene), raising=False)
@@ -85,9 +93,7 @@ def window(module, application, models, monkeypatch, request):
     container = qt.QWidget()
     container.layout_for_module = qt.QVBoxLayout(container)
     main_window.setCentralWidget(container)
-    opened = Window(bare, main_window, container, module)
-    yield opened
-    opened.close()
+    return Window(bare, main_window, container, module)
 
 
 def _child_widgets(widget):

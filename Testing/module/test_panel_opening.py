@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
+import pydicom
+import pytest
 import qt
 import slicer
 import vtk
+from CTQualityAssessmentLib.mrml.volume_nodes import add_volume
 
 from Testing.assessment_factory import affine, make_volume
 
@@ -62,6 +68,7 @@ def test_the_sample_button_adds_shows_and_chooses_the_sample(window):
     window.ui.loadSampleButton.click()
     node = window.ui.inputSelector.currentNode()
     assert node.GetImageData().GetDimensions()[2] == 30
+    assert "Tube voltage" in window.ui.factsLabel.text
     red = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceCompositeNode()
     assert red.GetBackgroundVolumeID() == node.GetID()
 
@@ -91,3 +98,31 @@ def test_reload_brings_up_a_working_panel_without_enter(window, module):
     window.widget.setup()
     window.add_volume(make_volume())
     assert window.ui.assessButton.enabled
+
+
+@pytest.fixture
+def database(window, monkeypatch, tmp_path):
+    """Slicer's DICOM database with one header, which a test may change; returns the chosen volume's panel texts."""
+    (first, *_) = sorted((Path(__file__).resolve().parents[2] / "Resources" / "SampleData").rglob("*.dcm"))
+
+    def describe(**changes):
+        header = pydicom.dcmread(first)
+        for keyword, value in changes.items():
+            setattr(header, keyword, value)
+        header.save_as(tmp_path / "header.dcm")
+        database = SimpleNamespace(fileForInstance=lambda uid: str(tmp_path / "header.dcm"))
+        monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
+        node = add_volume(window.scene, make_volume())
+        node.SetAttribute("DICOM.instanceUIDs", "1.2.3 1.2.4")
+        window.ui.inputSelector.setCurrentNode(node)
+        return window.ui.factsLabel.text, window.ui.volumeWarningLabel.text
+
+    return describe
+
+
+def test_headers_of_the_dicom_database_give_facts_and_warnings(database):
+    facts, warnings = database()
+    assert "Tube voltage" in facts and warnings == ""
+    assert "MR, not CT" in database(Modality="MR")[1]
+    assert "scout" in database(ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])[1]
+    assert "reformat" in database(ImageType=["DERIVED", "SECONDARY", "REFORMATTED"])[1]

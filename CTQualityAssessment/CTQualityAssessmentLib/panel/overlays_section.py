@@ -8,6 +8,7 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
+from CTQualityAssessmentLib.mrml.assessment_nodes import overlay_ids
 from CTQualityAssessmentLib.mrml.layers import hide_overlays, set_overlay_opacity, show_overlay
 from CTQualityAssessmentLib.mrml.overlays import NO_VALUE
 from CTQualityAssessmentLib.panel.parameters import PLAIN, QUALITY
@@ -75,7 +76,7 @@ class OverlaysSection(Section):
         self._filling = True
         ui.overlayCombo.currentIndex = max(ui.overlayCombo.findData(chosen), 0)
         self._filling = False
-        for widget in (ui.plainButton, ui.opacitySlider, ui.thresholdSlider, ui.legendCheck):
+        for widget in (ui.opacitySlider, ui.thresholdSlider, ui.legendCheck):
             widget.enabled = current is not None
         ui.attentionNoteLabel.visible = current is not None and chosen != QUALITY
         shown = (self.input, chosen, current, bool(ui.legendCheck.checked), tuple(overlays.values()))
@@ -90,7 +91,8 @@ class OverlaysSection(Section):
         for node in overlays.values():
             for n in range(1, node.GetNumberOfDisplayNodes()):  # the legend is the second display node
                 node.GetNthDisplayNode(n).SetVisibility(node is current and bool(ui.legendCheck.checked))
-        hide_overlays(slicer.mrmlScene, list(overlays.values()))
+        # Also those of other volumes: the panel and the views speak of one volume at a time.
+        hide_overlays(slicer.mrmlScene, [slicer.mrmlScene.GetNodeByID(id_) for id_ in overlay_ids(slicer.mrmlScene)])
         if current is None:
             return
         show_overlay(slicer.mrmlScene, self.input, current, float(ui.opacitySlider.value))

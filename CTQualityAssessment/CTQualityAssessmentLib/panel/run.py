@@ -6,7 +6,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.mrml.assessment_nodes import AssessmentNodes, add_assessment
 from CTQualityAssessmentLib.mrml.live_scores import LiveScores
 from CTQualityAssessmentLib.mrml.volume_nodes import volume_from_node
+from CTQualityAssessmentLib.panel.volume_facts import acquisition_facts
 from CTQualityAssessmentLib.panel.worker_process import WorkerProcess
 from CTQualityAssessmentLib.results import Refusal, SliceAssessment
 from CTQualityAssessmentLib.volume import Volume
@@ -98,7 +99,7 @@ class AssessmentRun:
             CTQAError: the node is no volume that could be assessed, or the disk is full.
         """
         self._clean_up()
-        volume = volume_from_node(request.node)
+        volume = replace(volume_from_node(request.node), facts=acquisition_facts(request.node)[0])
         folder = tempfile.TemporaryDirectory(prefix="ctqa-", ignore_cleanup_errors=True)
         try:
             described = write_volume(Path(folder.name) / "hu.npy", volume)

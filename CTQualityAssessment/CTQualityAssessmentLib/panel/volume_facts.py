@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from CTQualityAssessmentLib.volume import AcquisitionFacts, Volume
 #: Fewer slices than this are a scout or a single image.
 _FEWEST_SLICES = 3
 _AXES = "ijk"
+_FACTS = "CTQA.facts"
 
 
 @dataclass(frozen=True)
@@ -34,18 +36,28 @@ def volume_facts(node: slicer.vtkMRMLScalarVolumeNode) -> VolumeFacts:
         volume = volume_from_node(node)
     except CTQAError as error:
         return VolumeFacts((), (), str(error))
-    facts, about_headers = dicom_facts(node)
+    facts, about_headers = acquisition_facts(node)
     lines, warnings = _describe(volume), [*about_headers, *volume.warnings, *_warnings(volume)]
     known = replace(volume, facts=facts).facts.known()
     told = [f"{label} {fact_text(name, known)}" for name, label, _unit in FACT_LABELS if name in known]
     return VolumeFacts((*lines, " · ".join(told)) if told else lines, tuple(warnings))
 
 
-def dicom_facts(node: slicer.vtkMRMLScalarVolumeNode) -> tuple[AcquisitionFacts, tuple[str, ...]]:
-    """Acquisition facts from the first header of a node that came from Slicer's DICOM database, and warnings.
+def keep_facts(node: slicer.vtkMRMLScalarVolumeNode, facts: AcquisitionFacts) -> None:
+    """Write facts that a reader found on the node, for :func:`acquisition_facts`; none of them tells the patient."""
+    node.SetAttribute(_FACTS, json.dumps(facts.known()))
+
+
+def acquisition_facts(node: slicer.vtkMRMLScalarVolumeNode) -> tuple[AcquisitionFacts, tuple[str, ...]]:
+    """Facts that were kept on a node, or of the first header of one from Slicer's DICOM database; and warnings.
 
     Without a database, a header or pydicom there are none: facts are never needed for a score.
     """
+    if node.GetAttribute(_FACTS):
+        try:
+            return AcquisitionFacts(**json.loads(node.GetAttribute(_FACTS))), ()
+        except (ValueError, TypeError):  # of another version
+            return AcquisitionFacts(), ()
     instances = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
     database = getattr(slicer, "dicomDatabase", None)
     file = database.fileForInstance(instances[0]) if instances and database is not None else ""

@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 
 from CTQualityAssessmentLib.mrml.volume_nodes import add_volume
 from CTQualityAssessmentLib.panel.section import Section
-from CTQualityAssessmentLib.panel.volume_facts import VolumeFacts, volume_facts
+from CTQualityAssessmentLib.panel.volume_facts import VolumeFacts, keep_facts, volume_facts
 
 if TYPE_CHECKING:
     from CTQualityAssessmentLib.panel.panel import Panel
@@ -51,7 +51,9 @@ class VolumeSection(Section):
         from CTQualityAssessmentLib.reading import read_volume
 
         with self.panel.waiting():
-            node = add_volume(slicer.mrmlScene, read_volume(folder), _("CT quality sample"))
+            volume = read_volume(folder)
+            node = add_volume(slicer.mrmlScene, volume, _("CT quality sample"))
+            keep_facts(node, volume.facts)
         self.parameters.inputVolume = node
         slicer.util.setSliceViewerLayers(background=node, fit=True)
 
