@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 
@@ -10,21 +11,22 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 sys.pyside6_option_python_enum = 0x01 | 0x02 | 0x04 | 0x08
 
 from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
-from shibokensupport import feature
 
 for _module in (QtCore, QtGui, QtWidgets, QtUiTools):
     globals().update({name: getattr(_module, name) for name in dir(_module) if not name.startswith("_")})
 
+#: PySide6's own switch between its manners of showing Qt, by module; it has no public name.
+_features = importlib.import_module("shibokensupport.feature")
 _TRUE_PROPERTY = 2
 
 
 def speak_pythonqt(*module_names: str) -> None:
     """Let these modules see Qt properties as attributes and nothing else of them."""
     for name in module_names:
-        feature.set_selection(_TRUE_PROPERTY, name)
+        _features.set_selection(_TRUE_PROPERTY, name)
 
 
 def speak_pyside(*module_names: str) -> None:
     """Let these modules see Qt as PySide6 shows it; a module that did not choose sees what the last one saw."""
     for name in module_names:
-        feature.set_selection(0, name)
+        _features.set_selection(0, name)
