@@ -37,6 +37,10 @@ def application():
 
 @pytest.fixture(scope="session")
 def module(application):
+    return import_module_file()
+
+
+def import_module_file():
     """The module file, imported as Slicer does, all of its code under the manners of PythonQt."""
     import qt
 
