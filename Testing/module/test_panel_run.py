@@ -21,15 +21,21 @@ def census(scene):
     return Counter((node.GetClassName(), node.GetName()) for node in nodes_of_class(scene, "vtkMRMLNode"))
 
 
+def slices(count):
+    """A volume of slices of 64 x 64, each with a body that is large enough to be scored."""
+    volume = make_volume((count, 64, 64))
+    volume.hu[:, 12:43, 12:43] = 40
+    return volume
+
+
 @pytest.fixture
 def ct():
-    """Slices of 64 x 64; 1 to 5 have a body that is large enough to be scored, the others none."""
-    return make_volume((8, 64, 64))
+    return slices(8)
 
 
 @pytest.fixture
 def long_ct():
-    return make_volume((400, 64, 64))
+    return slices(400)
 
 
 def run(window):
@@ -46,7 +52,7 @@ def test_a_run_ends_with_the_result_in_scene_and_panel(window, ct):
     node = window.add_volume(ct)
     assess(window)
     result = assessment_from_scene(window.scene, node)
-    assert result.summary.scored == 5 and not result.partial
+    assert result.summary.scored == 8 and not result.partial
     (nodes,) = find_assessments(window.scene, node)
     assert {map_.GetName() for map_ in nodes.attention} == {
         f"Attention {temperature} stage 3" for temperature in ("scan", "read", "focus")
