@@ -17,6 +17,9 @@ for _module in (QtCore, QtGui, QtWidgets, QtUiTools):
 
 #: PySide6's own switch between its manners of showing Qt, by module; it has no public name.
 _features = importlib.import_module("shibokensupport.feature")
+# At its first use it reads the source of all modules to find those that import PySide6; torch has some that cannot bear
+# it. Not needed: whoever uses Qt here is named to one of the functions below.
+_features._mod_uses_pyside = lambda module: False
 _TRUE_PROPERTY = 2
 
 
