@@ -19,8 +19,8 @@ def in_tree() -> dict[str, list[str]]:
     """Shipped files by CMake list, relative to the module's folder, sorted."""
     files = sorted(
         path.relative_to(MODULE).as_posix()
-        for folder in ("CTQualityAssessmentLib", "Resources")
-        for path in (MODULE / folder).rglob("*")
+        for pattern in ("CTQualityAssessment.py", "CTQualityAssessmentLib/**/*", "Resources/**/*")
+        for path in MODULE.glob(pattern)
         if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")
     )
     return {SCRIPTS: [f for f in files if f.endswith(".py")], RESOURCES: [f for f in files if not f.endswith(".py")]}

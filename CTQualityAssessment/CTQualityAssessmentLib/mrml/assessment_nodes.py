@@ -125,6 +125,16 @@ def find_assessments(
     return found
 
 
+def overlay_ids(scene: slicer.vtkMRMLScene) -> set[str]:
+    """IDs of all overlays that assessments of any volume added: volumes, but nothing to assess."""
+    found = set()
+    for parameters in nodes_of_class(scene, "vtkMRMLScriptedModuleNode"):
+        if parameters.GetAttribute(_IS_ASSESSMENT):
+            overlays = (*_references(parameters, "CTQA.quality"), *_references(parameters, "CTQA.attention"))
+            found |= {node.GetID() for node in overlays if node is not None}
+    return found
+
+
 def assessment_from_scene(
     scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLScalarVolumeNode | None
 ) -> VolumeAssessment | None:

@@ -1,0 +1,157 @@
+"""The 3D Slicer module: four classes that Slicer looks for; what they do is in CTQualityAssessmentLib."""
+
+from __future__ import annotations
+
+import sys
+import unittest
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import slicer
+from CTQualityAssessmentLib.assessment import assess_volume, body_mask
+from CTQualityAssessmentLib.calls import Cancelled, Progress, never, no_progress
+from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, load_bundle
+from CTQualityAssessmentLib.mrml.assessment_nodes import AssessmentNodes, add_assessment
+from CTQualityAssessmentLib.mrml.volume_nodes import volume_from_node
+from CTQualityAssessmentLib.panel.panel import Panel
+from CTQualityAssessmentLib.panel.report_section import export_report
+from CTQualityAssessmentLib.panel.self_test import PanelSelfTest
+from CTQualityAssessmentLib.panel.volume_facts import acquisition_facts
+from CTQualityAssessmentLib.results import VolumeAssessment
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+
+
+class CTQualityAssessment(ScriptedLoadableModule):
+    """Name, place in the menu and help."""
+
+    def __init__(self, parent: object) -> None:
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("CT Quality Assessment")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Quantification")]
+        self.parent.dependencies = []
+        self.parent.contributors = ["CTQualityAssessment contributors"]
+        self.parent.helpText = _(
+            "Scores the image quality of every slice of a CT from 0 (bad) to 4 (excellent) without a reference image, "
+            "and shows where the network looked. All data stay on this computer. A research tool, not a medical device."
+        )
+        self.parent.acknowledgementText = _(
+            "The scale of scores follows LDCTIQAG2023 (Lee et al., Medical Image Analysis 99:103343, 2025)."
+        )
+
+
+class CTQualityAssessmentWidget(ScriptedLoadableModuleWidget):
+    """Makes the panel and tells it what happens to the module."""
+
+    def __init__(self, parent: object = None) -> None:
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        self.logic: CTQualityAssessmentLogic | None = None
+        self.panel: Panel | None = None
+
+    def setup(self) -> None:
+        """Load the .ui file; also called on reload, where no enter follows."""
+        ScriptedLoadableModuleWidget.setup(self)
+        widget = slicer.util.loadUI(self.resourcePath("UI/CTQualityAssessment.ui"))
+        widget.setMRMLScene(slicer.mrmlScene)
+        self.layout.addWidget(widget)
+        ui = slicer.util.childWidgetVariables(widget)
+        self.logic = CTQualityAssessmentLogic()
+        self.panel = Panel(ui, self.logic.getParameterNode, Path(self.resourcePath("")))
+        if getattr(self.parent, "isEntered", False):
+            self.panel.enter()
+
+    def enter(self) -> None:
+        """The user opens the module."""
+        self.panel.enter()
+
+    def exit(self) -> None:
+        """The user leaves the module."""
+        self.panel.exit()
+
+    def cleanup(self) -> None:
+        """The module is reloaded or the application quits."""
+        if self.panel is not None:
+            self.panel.cleanup()
+
+    def onReload(self) -> None:
+        """Load the library anew as well; Slicer reloads this file only."""
+        library = "CTQualityAssessmentLib"
+        for name in [name for name in sys.modules if name == library or name.startswith(f"{library}.")]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
+
+
+class CTQualityAssessmentLogic(ScriptedLoadableModuleLogic):
+    """Everything without a panel, for scripts and ``Slicer --no-main-window --python-script``.
+
+    Runs the network in this process; the panel runs it in a process of its own. Example::
+
+        import slicer
+        from CTQualityAssessment import CTQualityAssessmentLogic
+
+        logic = CTQualityAssessmentLogic()
+        node = slicer.util.loadVolume("ct.nrrd")
+        assessment = logic.assess(node)
+        print(assessment.summary.mean, assessment.summary.worst)
+        logic.show(node, assessment)
+        logic.export(assessment, "report")
+        slicer.util.saveScene("ct-quality.mrb")
+    """
+
+    def assess(
+        self,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,
+        model: str = DEFAULT_BUNDLE,
+        device: str = "auto",
+        attentionStages: Sequence[int] = (3,),
+        progress: Progress = no_progress,
+        cancelled: Cancelled = never,
+    ) -> VolumeAssessment:
+        """Score a volume; see :func:`CTQualityAssessmentLib.assessment.assess_volume`.
+
+        Args:
+            volumeNode: a CT in HU.
+            model: name or folder of a bundle.
+            device: "auto", "cpu", "cuda".
+            attentionStages: stages 1 to 4 whose attention maps are wanted.
+            progress: called with (slices done, slices, message).
+            cancelled: asked between batches; True returns what is there, marked partial.
+
+        Raises:
+            CTQAError: volume, model or device cannot be used.
+            ModuleNotFoundError: torch or another package is not installed; the panel installs them.
+        """
+        return assess_volume(
+            replace(volume_from_node(volumeNode), facts=acquisition_facts(volumeNode)[0]),
+            load_bundle(model, device=device),
+            attention_stages=tuple(attentionStages),
+            progress=progress,
+            cancelled=cancelled,
+        )
+
+    def show(self, volumeNode: slicer.vtkMRMLScalarVolumeNode, assessment: VolumeAssessment) -> AssessmentNodes:
+        """Add overlays, tables, chart and the exact result to the scene of the volume."""
+        slices = volume_from_node(volumeNode, assessment.geometry.acquisition_axis).canonical_slices()
+        columns_mm, rows_mm = (float((slices.ijk_to_ras[:3, axis] ** 2).sum() ** 0.5) for axis in (0, 1))
+        body = body_mask(slices.hu, (rows_mm, columns_mm))
+        return add_assessment(volumeNode.GetScene(), volumeNode, assessment, body)
+
+    def export(self, assessment: VolumeAssessment, folder: str | Path) -> list[str]:
+        """Write slices.csv, assessment.json and, with jinja2, index.html; returns their names."""
+        return export_report(assessment, Path(folder))
+
+
+class CTQualityAssessmentTest(PanelSelfTest, ScriptedLoadableModuleTest):
+    """Tests inside the application, see :class:`PanelSelfTest`; they need no package and no model."""
+
+    def runTest(self) -> None:
+        """What the button Reload & Test runs."""
+        for name in unittest.TestLoader().getTestCaseNames(type(self)):
+            getattr(self, name)()

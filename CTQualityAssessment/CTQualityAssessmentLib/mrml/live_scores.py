@@ -1,0 +1,57 @@
+"""Scores as they come in: a table and a chart that fill while a run goes on, and go when it ends."""
+
+from __future__ import annotations
+
+import slicer
+import vtk
+
+from CTQualityAssessmentLib.mrml.plots import add_chart, add_score_series
+from CTQualityAssessmentLib.mrml.scene import batch
+from CTQualityAssessmentLib.results import SliceAssessment
+
+
+class LiveScores:
+    """One table row per slice that is done, in the order of arrival.
+
+    The nodes are hidden from editors and never saved: half a result must not look like a whole one.
+    """
+
+    def __init__(self, scene: slicer.vtkMRMLScene) -> None:
+        with batch(scene):
+            self.table: slicer.vtkMRMLTableNode = scene.AddNewNodeByClass("vtkMRMLTableNode", "Quality, running")
+            self.table.SetUseColumnTitleAsColumnHeader(True)
+            self._index, self._score, self._grade = vtk.vtkIntArray(), vtk.vtkDoubleArray(), vtk.vtkStringArray()
+            columns = (
+                (self._index, "slice", "Slice"),
+                (self._score, "score", "Score (0-4)"),
+                (self._grade, "grade", "Grade"),
+            )
+            for array, name, title in columns:
+                array.SetName(name)
+                self.table.AddColumn(array)
+                self.table.SetColumnTitle(name, title)
+            self.table.SetLocked(True)
+            self._series = add_score_series(scene, self.table)
+            self.chart: slicer.vtkMRMLPlotChartNode = add_chart(scene)
+        for node in (self.table, self._series, self.chart):
+            node.SetHideFromEditors(True)
+            node.SetSaveWithScene(False)
+
+    def append(self, found: SliceAssessment) -> None:
+        """Add a row; :meth:`show` makes views notice."""
+        self._index.InsertNextValue(found.index)
+        self._score.InsertNextValue(float("nan") if found.score is None else round(found.score, 2))
+        self._grade.InsertNextValue(found.grade or (found.refusal.reason.replace('"', "'") if found.refusal else ""))
+
+    def show(self) -> None:
+        """Make views notice the rows that were appended: once for many rows, because views repaint each time."""
+        if self.table.GetNumberOfRows() > 1 and self.chart.GetNumberOfPlotSeriesNodes() == 0:
+            self.chart.AddAndObservePlotSeriesNodeID(self._series.GetID())  # one row alone is no line to paint
+        self.table.GetTable().Modified()
+
+    def remove(self) -> None:
+        """Take the nodes out of the scene, also after a scene was closed; harmless when repeated."""
+        for node in (self.chart, self._series, self.table):
+            scene = node.GetScene()
+            if scene is not None:
+                scene.RemoveNode(node)

@@ -1,0 +1,153 @@
+"""Section Assess: choose model, device and maps; run, watch, cancel."""
+
+from __future__ import annotations
+
+import html
+
+from slicer.i18n import tr as _
+
+from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, BundleInfo, list_bundles
+from CTQualityAssessmentLib.panel.packages import ensure_packages
+from CTQualityAssessmentLib.panel.run import AssessmentRun, RunEnd, RunRequest
+from CTQualityAssessmentLib.panel.section import Section
+
+_STAGES = (3, 1, 2, 4, 0)
+
+
+class AssessSection(Section):
+    """Model card, device, progress with time left, and the two buttons."""
+
+    def __init__(self, panel: object) -> None:
+        super().__init__(panel)
+        ui = self.ui
+        self.run = AssessmentRun(ui.assessButton, self._on_progress, self._on_rows, self._on_end)
+        self._filling = False
+        self._fill(ui.deviceCombo, {"auto": _("Automatic"), "cpu": _("CPU"), "cuda": _("Graphics card (CUDA)")})
+        self._fill(
+            ui.stageCombo,
+            {stage: _("None") if stage == 0 else _("Stage {stage} of 4").format(stage=stage) for stage in _STAGES},
+        )
+        self.bundles: dict[str, BundleInfo] = {}
+        self.reload_models()
+        ui.modelCombo.currentTextChanged.connect(lambda: self._store("modelName", ui.modelCombo))
+        ui.deviceCombo.currentTextChanged.connect(lambda: self._store("device", ui.deviceCombo))
+        ui.stageCombo.currentTextChanged.connect(lambda: self._store("attentionStage", ui.stageCombo))
+        ui.assessButton.clicked.connect(self.panel.guarded(self.assess))
+        ui.cancelButton.clicked.connect(self.run.cancel)
+        self._show_idle()
+
+    def reload_models(self) -> None:
+        """List the installed models again."""
+        with self.panel.shown_errors():
+            self.bundles = {info.name: info for info in list_bundles()}
+        ordered = sorted(self.bundles, key=lambda name: (name != DEFAULT_BUNDLE, name))
+        self._fill(self.ui.modelCombo, {name: f"{name} {self.bundles[name].version}" for name in ordered})
+
+    def refresh(self) -> None:
+        """Show the chosen settings, and why the button is off where it is."""
+        if self.parameters is not None:
+            self._choose(self.ui.modelCombo, self.parameters.modelName)
+            self._choose(self.ui.deviceCombo, self.parameters.device)
+            self._choose(self.ui.stageCombo, self.parameters.attentionStage)
+        self.ui.modelCardLabel.text = self._card()
+        reason = self.why_not()
+        self.ui.assessButton.enabled = not reason
+        self.ui.assessButton.toolTip = reason or _("Score every slice of the volume in a process of its own")
+
+    def why_not(self) -> str:
+        """The sentence that tells why no run can start; empty when one can."""
+        if self.run.busy:
+            return _("A run is going on: wait for it or cancel it.")
+        if not self.bundles:
+            return _("No model is installed. Install the extension again.")
+        if self.input is None:
+            return _("Choose a CT volume first.")
+        facts = self.panel.volume.facts
+        return facts.refusal if facts is not None else ""
+
+    def assess(self) -> None:
+        """Start a run on the chosen volume, after asking for packages that are missing."""
+        if self.why_not() or self.parameters is None:
+            return
+        if not ensure_packages(self.panel.resource("requirements.txt")):
+            self.ui.statusLabel.text = _("Some packages are not installed yet, so nothing was assessed.")
+            return
+        stage = self.parameters.attentionStage
+        with self.panel.waiting():
+            self.run.start(
+                RunRequest(
+                    self.input,
+                    self._chosen_model(),
+                    str(self.parameters.device),
+                    (int(stage),) if stage else (),
+                )
+            )
+        self.ui.statusLabel.text = ""
+        self.ui.detailsText.visible = False
+        self.panel.refresh()
+
+    def _on_progress(self, done: int, total: int, message: str, left_s: float | None) -> None:
+        bar = self.ui.progressBar
+        bar.visible = self.ui.cancelButton.visible = True
+        bar.maximum = total  # 0 shows a bar without a percentage
+        bar.value = done
+        left = "" if left_s is None else " · " + _("{time} left").format(time=_duration(left_s))
+        count = f" {done} / {total}" if total else ""
+        self.ui.statusLabel.text = f"{message}{count}{left}"
+
+    def _on_rows(self) -> None:
+        if self.run.live is not None and self.run.node is self.input:
+            self.panel.results.show_live(self.run.live)
+
+    def _on_end(self, end: RunEnd) -> None:
+        self._show_idle()
+        self.ui.statusLabel.text = end.message or (_("Done.") if end.nodes is not None else "")
+        self.ui.detailsText.visible = bool(end.log)
+        self.ui.detailsText.plainText = end.log
+        self.panel.on_run_end(end)
+
+    def _show_idle(self) -> None:
+        self.ui.progressBar.visible = False
+        self.ui.cancelButton.visible = False
+        self.ui.detailsText.visible = False
+
+    def _card(self) -> str:
+        info = self.bundles.get(self._chosen_model())
+        if info is None:
+            return ""
+        limits = info.metadata["ctqa"].get("limits", [])
+        parts = [
+            html.escape(info.description),
+            f"<b>{html.escape(info.statement)}</b>",
+            html.escape(str(info.metadata.get("intended_use", ""))),
+            _("Training data: {text}").format(text=html.escape(str(info.metadata.get("data_source", _("not told"))))),
+            _("Licence: {text}").format(text=html.escape(str(info.metadata.get("copyright", _("not told"))))),
+            *("• " + html.escape(str(limit)) for limit in limits),
+        ]
+        return "<br>".join(part for part in parts if part)
+
+    def _chosen_model(self) -> str:
+        name = str(self.parameters.modelName) if self.parameters is not None else ""
+        return name if name in self.bundles else next(iter(self.bundles), "")
+
+    def _fill(self, combo: object, items: dict[object, str]) -> None:
+        self._filling = True
+        combo.clear()
+        for value, text in items.items():
+            combo.addItem(text, value)
+        self._filling = False
+
+    def _choose(self, combo: object, value: object) -> None:
+        index = combo.findData(value)
+        self._filling = True
+        combo.currentIndex = max(index, 0)
+        self._filling = False
+
+    def _store(self, name: str, combo: object) -> None:
+        if not self._filling and self.parameters is not None and combo.currentIndex >= 0:
+            setattr(self.parameters, name, combo.itemData(combo.currentIndex))
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d} min" if minutes else f"{rest} s"

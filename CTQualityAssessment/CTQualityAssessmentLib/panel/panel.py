@@ -1,0 +1,225 @@
+"""The whole panel: its sections, its place in the life of the scene and of the module."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import qt
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.util import VTKObservationMixin
+
+from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.mrml.assessment_nodes import overlay_ids
+from CTQualityAssessmentLib.mrml.scene import nodes_of_class
+from CTQualityAssessmentLib.panel.assess_section import AssessSection
+from CTQualityAssessmentLib.panel.models_section import ModelsSection
+from CTQualityAssessmentLib.panel.overlays_section import OverlaysSection
+from CTQualityAssessmentLib.panel.parameters import PLAIN, QUALITY, PanelParameters, wrap_parameters
+from CTQualityAssessmentLib.panel.report_section import ReportSection
+from CTQualityAssessmentLib.panel.results_section import ResultsSection
+from CTQualityAssessmentLib.panel.shortcuts import NEXT_WORST, PLAIN_IMAGE, PREVIOUS_WORST, Shortcuts
+from CTQualityAssessmentLib.panel.volume_section import VolumeSection
+
+if TYPE_CHECKING:
+    from types import SimpleNamespace
+
+    from CTQualityAssessmentLib.panel.run import RunEnd
+
+
+class Panel(VTKObservationMixin):
+    """Owns the sections and everything that has to be given back: observers, shortcuts, the worker.
+
+    Args:
+        ui: the widgets of the .ui file by name.
+        parameter_node: gives the module's parameter node, a singleton that scenes reset but keep.
+        resources: the module's folder Resources.
+    """
+
+    def __init__(
+        self, ui: SimpleNamespace, parameter_node: Callable[[], slicer.vtkMRMLScriptedModuleNode], resources: Path
+    ) -> None:
+        super().__init__()
+        self.ui = ui
+        self.parameters: PanelParameters | None = None
+        self._parameter_node = parameter_node
+        self._resources = resources
+        self._gui_tag: Any = None
+        self._entered = False
+        self._refreshing = False
+        self.volume = VolumeSection(self)
+        self.assess = AssessSection(self)
+        self.results = ResultsSection(self)
+        self.overlays = OverlaysSection(self)
+        self.report = ReportSection(self)
+        self.models = ModelsSection(self)
+        self._sections = (self.volume, self.assess, self.results, self.overlays, self.report, self.models)
+        self._shortcuts = Shortcuts(
+            {
+                NEXT_WORST: lambda: self.results.step_rank(1),
+                PREVIOUS_WORST: lambda: self.results.step_rank(-1),
+                PLAIN_IMAGE: self.toggle_plain_image,
+            }
+        )
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self._on_scene_start_close)
+        self.addObserver(scene, scene.EndCloseEvent, self._on_scene_replaced)
+        self.addObserver(scene, scene.EndImportEvent, self._on_scene_replaced)
+        self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._on_node_about_to_be_removed)
+
+    # --- life of the module ---------------------------------------------------------------------------------------
+
+    def enter(self) -> None:
+        """The user opened the module."""
+        self._entered = True
+        self.connect_parameters()
+        self._shortcuts.add(slicer.util.mainWindow())
+        self._observe_views()
+        self.refresh()
+
+    def exit(self) -> None:
+        """The user went to another module: overlays stay, our text and keys go, a run goes on."""
+        self._entered = False
+        self._shortcuts.remove()
+        self._ignore_views()
+        self.results.clear_views()
+        self.disconnect_parameters()
+
+    def cleanup(self) -> None:
+        """The module is being reloaded or the application quits."""
+        self.exit()
+        self.assess.run.close()
+        self.removeObservers()
+
+    # --- parameters -----------------------------------------------------------------------------------------------
+
+    def connect_parameters(self) -> None:
+        """Read the parameters afresh and tie them to the widgets.
+
+        Also after a scene was loaded: a wrapper that was made before its volume existed keeps seeing none.
+        """
+        self.disconnect_parameters()
+        node = self._parameter_node()
+        self.parameters = wrap_parameters(node)
+        if self.parameters.inputVolume is None:
+            self.parameters.inputVolume = _first_volume()
+        try:
+            self._gui_tag = self.parameters.connectGui(self.ui)
+        except ValueError:  # a value of another version that the widgets cannot show
+            node.UnsetAllParameters()
+            self.parameters = wrap_parameters(node)
+            self._gui_tag = self.parameters.connectGui(self.ui)
+        self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._on_parameters_modified)
+
+    def disconnect_parameters(self) -> None:
+        """Untie widgets and parameters."""
+        if self.parameters is None:
+            return
+        self.removeObserver(self.parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self._on_parameters_modified)
+        if self._gui_tag is not None:
+            self.parameters.disconnectGui(self._gui_tag)
+        self.parameters, self._gui_tag = None, None
+
+    def refresh(self) -> None:
+        """Bring all sections up to date with the scene."""
+        if self._refreshing or self.parameters is None:
+            return
+        self._refreshing = True
+        try:
+            for section in self._sections:
+                section.refresh()
+        finally:
+            self._refreshing = False
+
+    # --- what happens ---------------------------------------------------------------------------------------------
+
+    def toggle_plain_image(self) -> None:
+        """Overlay off, and on again."""
+        if self.parameters is not None:
+            self.overlays.choose(QUALITY if self.overlays.current() is None else PLAIN)
+
+    def on_run_end(self, end: RunEnd) -> None:
+        """A run ended: show its result if its volume is still the chosen one."""
+        self.refresh()
+
+    def resource(self, name: str) -> Path:
+        """Path of a file in the module's folder Resources."""
+        return self._resources / name
+
+    @contextmanager
+    def shown_errors(self) -> Iterator[None]:
+        """Tell the user of an error in the status line; a fault goes to the log with its traceback."""
+        try:
+            yield
+        except CTQAError as error:
+            self.ui.statusLabel.text = str(error)
+        except Exception as error:
+            logging.exception("CTQualityAssessment: unexpected fault")
+            self.ui.statusLabel.text = _("An unexpected fault ({kind}); the Python console shows where.").format(
+                kind=type(error).__name__
+            )
+
+    def guarded(self, action: Callable[[], None]) -> Callable[[], None]:
+        """The action as a slot: without arguments, its errors shown (PythonQt would only print them)."""
+
+        def slot() -> None:
+            with self.shown_errors():
+                action()
+
+        return slot
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Show the wait cursor for work of a second or two."""
+        qt.QApplication.setOverrideCursor(qt.Qt.WaitCursor)
+        try:
+            yield
+        finally:
+            qt.QApplication.restoreOverrideCursor()
+
+    # --- observers ------------------------------------------------------------------------------------------------
+
+    def _on_parameters_modified(self, caller: object, event: object) -> None:
+        self.refresh()
+
+    def _on_scene_start_close(self, caller: object, event: object) -> None:
+        self.assess.run.abandon(_("The scene was closed, so the run was stopped."))
+        self.disconnect_parameters()
+        self.results.forget()
+
+    def _on_scene_replaced(self, caller: object, event: object) -> None:
+        if self._entered:
+            self.connect_parameters()
+            self._ignore_views()
+            self._observe_views()
+            self.refresh()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _on_node_about_to_be_removed(self, caller: object, event: object, node: slicer.vtkMRMLNode) -> None:
+        if node is not None and node is self.assess.run.node:
+            self.assess.run.abandon(_("The volume was removed, so the run was stopped."))
+
+    def _observe_views(self) -> None:
+        for node in nodes_of_class(slicer.mrmlScene, "vtkMRMLSliceNode"):
+            if not self.hasObserver(node, vtk.vtkCommand.ModifiedEvent, self._on_view_modified):
+                self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._on_view_modified)
+
+    def _ignore_views(self) -> None:
+        self.removeObservers(self._on_view_modified)
+
+    def _on_view_modified(self, caller: object, event: object) -> None:
+        self.results.label_views()
+
+
+def _first_volume() -> slicer.vtkMRMLScalarVolumeNode | None:
+    """The first grey-value volume of the scene that is not one of our overlays."""
+    ours = overlay_ids(slicer.mrmlScene)
+    for node in nodes_of_class(slicer.mrmlScene, "vtkMRMLScalarVolumeNode"):
+        if node.GetClassName() == "vtkMRMLScalarVolumeNode" and node.GetID() not in ours:
+            return node
+    return None

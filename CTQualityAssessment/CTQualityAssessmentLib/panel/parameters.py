@@ -1,0 +1,43 @@
+"""What the panel remembers in the scene."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import slicer
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
+
+#: Values of ``overlay`` that are no name of an attention map.
+PLAIN, QUALITY = "plain", "quality"
+
+
+@parameterNodeWrapper
+class PanelParameters:
+    """Saved with the scene under these names: never rename one.
+
+    Attributes:
+        inputVolume: the CT to assess and to show results of.
+        modelName: name of a bundle; empty for the default one.
+        device: "auto", "cpu" or "cuda".
+        attentionStage: network stage whose attention is mapped, 1 (fine) to 4 (coarse); 0 for none.
+        overlay: :data:`PLAIN`, :data:`QUALITY`, or the name of an attention overlay.
+        opacity: of the overlay, 0 to 1.
+        legend: whether the overlay's colour legend is shown.
+    """
+
+    inputVolume: slicer.vtkMRMLScalarVolumeNode
+    modelName: str = ""
+    device: str = "auto"
+    attentionStage: int = 3
+    overlay: str = QUALITY
+    opacity: Annotated[float, WithinRange(0.0, 1.0)] = 0.4
+    legend: bool = True
+
+
+def wrap_parameters(node: slicer.vtkMRMLScriptedModuleNode) -> PanelParameters:
+    """The parameters of a node; what a scene of another version left in it that cannot be read is forgotten."""
+    try:
+        return PanelParameters(node)
+    except ValueError:
+        node.UnsetAllParameters()
+        return PanelParameters(node)

@@ -1,0 +1,69 @@
+"""Section Report: the result as files."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import qt
+from slicer.i18n import tr as _
+
+from CTQualityAssessmentLib.panel.section import Section
+from CTQualityAssessmentLib.reporting.csv_file import write_csv
+from CTQualityAssessmentLib.reporting.folder import result_folder
+from CTQualityAssessmentLib.reporting.json_file import write_json
+from CTQualityAssessmentLib.reporting.web_page import write_web_page
+from CTQualityAssessmentLib.results import VolumeAssessment
+
+if TYPE_CHECKING:
+    from CTQualityAssessmentLib.panel.panel import Panel
+
+
+class ReportSection(Section):
+    """One button: choose a folder, get CSV, JSON and a web page."""
+
+    def __init__(self, panel: Panel) -> None:
+        super().__init__(panel)
+        self.ui.exportButton.clicked.connect(self.panel.guarded(self.export))
+
+    def refresh(self) -> None:
+        """Offer the export only where there is a result."""
+        there = self.panel.results.assessment is not None
+        self.ui.exportButton.enabled = there
+        self.ui.exportButton.toolTip = (
+            _("Write slices.csv, assessment.json and index.html into a folder of your choice")
+            if there
+            else _("Assess a volume first.")
+        )
+
+    def export(self) -> None:
+        """Ask for a folder and write the report there."""
+        assessment = self.panel.results.assessment
+        if assessment is None:
+            return
+        folder = ask_for_folder(self.ui.exportButton)
+        if folder:
+            written = export_report(assessment, Path(folder))
+            self.ui.reportStatusLabel.text = _("Written: {names}").format(names=", ".join(written))
+
+
+def ask_for_folder(parent: qt.QWidget) -> str:
+    """Path of the folder that the user chooses; empty when they do not."""
+    return str(qt.QFileDialog.getExistingDirectory(parent, _("Folder for the report")))
+
+
+def export_report(assessment: VolumeAssessment, folder: Path) -> list[str]:
+    """Write the report into ``folder``, all files or none, and return their names.
+
+    ``index.html`` needs the package jinja2 and is left out without it.
+
+    Raises:
+        OutputFolderError: the folder cannot be written.
+    """
+    with result_folder(folder) as scratch:
+        write_csv(scratch / "slices.csv", assessment)
+        write_json(scratch / "assessment.json", assessment)
+        if importlib.util.find_spec("jinja2") is not None:
+            write_web_page(scratch / "index.html", assessment)
+        return sorted(file.name for file in scratch.iterdir())

@@ -1,0 +1,104 @@
+"""Tests that run inside the application, with nothing installed: the panel, a result in the scene, its removal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import slicer
+
+from CTQualityAssessmentLib.assessment import summarise
+from CTQualityAssessmentLib.mrml.scene import nodes_of_class
+from CTQualityAssessmentLib.mrml.volume_nodes import add_volume
+from CTQualityAssessmentLib.panel.parameters import PLAIN
+from CTQualityAssessmentLib.results import (
+    Geometry,
+    ModelIdentity,
+    SliceAssessment,
+    VolumeAssessment,
+    grade,
+    snap_score,
+)
+from CTQualityAssessmentLib.volume import Volume
+
+if TYPE_CHECKING:
+    from CTQualityAssessmentLib.panel.panel import Panel
+
+_MODULE = "CTQualityAssessment"
+
+
+class PanelSelfTest:
+    """The tests of the module's test class, which brings the assertions.
+
+    No TestCase itself: Slicer's runner would find it in the module file and run everything once more.
+    """
+
+    def open_panel(self) -> Panel:
+        """The panel of the module, opened in an empty scene."""
+        slicer.mrmlScene.Clear()
+        slicer.util.selectModule(_MODULE)
+        return slicer.util.getModuleWidget(_MODULE).panel
+
+    def test_input_is_taken_described_and_forgotten(self) -> None:
+        """The panel follows the scene: volume added, described, scene closed."""
+        panel = self.open_panel()
+        self.assertFalse(panel.ui.assessButton.enabled)
+        panel.parameters.inputVolume = add_volume(slicer.mrmlScene, made_up_volume())
+        self.assertIn("40 × 40 × 9 voxels", panel.ui.factsLabel.text)
+        slicer.mrmlScene.Clear()
+        self.assertIsNone(panel.parameters.inputVolume)
+        self.assertFalse(panel.ui.assessButton.enabled)
+
+    def test_result_is_shown_reached_by_rank_and_removed_without_a_trace(self) -> None:
+        """Table, overlay, jump to the worst slice, plain image, removal."""
+        panel = self.open_panel()
+        volume = made_up_volume()
+        node = add_volume(slicer.mrmlScene, volume)
+        slicer.util.setSliceViewerLayers(background=node, fit=True)
+        panel.parameters.inputVolume = node
+        before = len(nodes_of_class(slicer.mrmlScene, "vtkMRMLNode"))
+        slicer.util.getModuleWidget(_MODULE).logic.show(node, made_up_assessment(volume))
+        panel.refresh()
+        self.assertEqual(panel.results.table.GetNumberOfRows(), volume.slice_count)
+        self.assertIn("of 4", panel.ui.verdictLabel.text)
+        panel.results.jump_to_rank(0)
+        self.assertEqual(panel.results.current_slice(), 4)
+        panel.results.step_rank(1)
+        self.assertEqual(panel.results.current_slice(), 3)
+        foregrounds = [v.GetForegroundVolumeID() for v in nodes_of_class(slicer.mrmlScene, "vtkMRMLSliceCompositeNode")]
+        self.assertIn(panel.results.nodes.quality.GetID(), foregrounds)
+        panel.overlays.choose(PLAIN)
+        self.assertFalse(
+            any(v.GetForegroundVolumeID() for v in nodes_of_class(slicer.mrmlScene, "vtkMRMLSliceCompositeNode"))
+        )
+        panel.results.remove()
+        self.assertEqual(len(nodes_of_class(slicer.mrmlScene, "vtkMRMLNode")), before)
+        self.assertEqual(panel.ui.verdictLabel.text, "")
+
+
+def made_up_volume() -> Volume:
+    """Nine oblique slices of air with a box of soft tissue."""
+    hu = np.full((9, 40, 40), -1000, dtype=np.int16)
+    hu[:, 8:32, 8:32] = 40
+    c, s = np.cos(0.3), np.sin(0.3)
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.array([[-1, 0, 0], [0, -c, -s], [0, -s, c]]) * (2.0, 2.0, 5.0)
+    return Volume(hu, matrix)
+
+
+def made_up_assessment(volume: Volume) -> VolumeAssessment:
+    """Scores that are lowest in the middle of the volume."""
+    scores = [1.0 + 0.5 * abs(n - volume.slice_count // 2) for n in range(volume.slice_count)]
+    slices = tuple(
+        SliceAssessment(n, volume.slice_centre_ras(n), 0.4, score, snap_score(score), grade(score)[0], (1.0,), 0.1, 0.0)
+        for n, score in enumerate(scores)
+    )
+    return VolumeAssessment(
+        model=ModelIdentity("made-up", "0", "0" * 64, "ldctiqa", "none", True, "Made up for a test."),
+        geometry=Geometry(volume.hu.shape, tuple(map(tuple, volume.ijk_to_ras.tolist())), volume.acquisition_axis),
+        slices=slices,
+        summary=summarise(slices),
+        device="cpu",
+        versions={},
+        timings_s={},
+    )

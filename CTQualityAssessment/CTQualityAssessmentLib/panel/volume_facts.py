@@ -1,0 +1,116 @@
+"""What can be said of a volume before any package is installed: grid, acquisition, what speaks against it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import slicer
+from slicer.i18n import tr as _
+
+from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.mrml.volume_nodes import volume_from_node
+from CTQualityAssessmentLib.reporting.words import FACT_LABELS, fact_text
+from CTQualityAssessmentLib.volume import AcquisitionFacts, Volume
+
+#: Fewer slices than this are a scout or a single image.
+_FEWEST_SLICES = 3
+_AXES = "ijk"
+_FACTS = "CTQA.facts"
+
+
+@dataclass(frozen=True)
+class VolumeFacts:
+    """Lines to show, sentences of warning, and the reason why the volume cannot be assessed at all (else empty)."""
+
+    lines: tuple[str, ...]
+    warnings: tuple[str, ...]
+    refusal: str = ""
+
+
+def volume_facts(node: slicer.vtkMRMLScalarVolumeNode) -> VolumeFacts:
+    """Look at a node; never raises for what a user may have loaded."""
+    try:
+        volume = volume_from_node(node)
+    except CTQAError as error:
+        return VolumeFacts((), (), str(error))
+    facts, about_headers = acquisition_facts(node)
+    lines, warnings = _describe(volume), [*about_headers, *volume.warnings, *_warnings(volume)]
+    known = replace(volume, facts=facts).facts.known()
+    told = [f"{label} {fact_text(name, known)}" for name, label, _unit in FACT_LABELS if name in known]
+    return VolumeFacts((*lines, " · ".join(told)) if told else lines, tuple(warnings))
+
+
+def keep_facts(node: slicer.vtkMRMLScalarVolumeNode, facts: AcquisitionFacts) -> None:
+    """Write facts that a reader found on the node, for :func:`acquisition_facts`; none of them tells the patient."""
+    node.SetAttribute(_FACTS, json.dumps(facts.known()))
+
+
+def acquisition_facts(node: slicer.vtkMRMLScalarVolumeNode) -> tuple[AcquisitionFacts, tuple[str, ...]]:
+    """Facts that were kept on a node, or of the first header of one from Slicer's DICOM database; and warnings.
+
+    Without a database, a header or pydicom there are none: facts are never needed for a score.
+    """
+    if node.GetAttribute(_FACTS):
+        try:
+            return AcquisitionFacts(**json.loads(node.GetAttribute(_FACTS))), ()
+        except (ValueError, TypeError):  # of another version
+            return AcquisitionFacts(), ()
+    instances = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
+    database = getattr(slicer, "dicomDatabase", None)
+    file = database.fileForInstance(instances[0]) if instances and database is not None else ""
+    if not file:
+        return AcquisitionFacts(), ()
+    try:
+        from CTQualityAssessmentLib.reading.facts import stack_facts
+        from CTQualityAssessmentLib.reading.frames import read_frames
+        from CTQualityAssessmentLib.reading.stacks import build_stacks
+
+        frames = read_frames(Path(file))
+        modality = frames[0].text("Modality") or "CT"
+        kinds = [kind.upper() for kind in frames[0].texts("ImageType")]
+    except (ImportError, OSError, IndexError, CTQAError):
+        return AcquisitionFacts(), ()
+    if modality != "CT":
+        return AcquisitionFacts(modality=modality), (
+            _("The header says that this is {modality}, not CT.").format(modality=modality),
+        )
+    if "LOCALIZER" in kinds:
+        return AcquisitionFacts(modality="CT"), (_("This is a scout view, not a stack of slices."),)
+    warnings = [_("This is a reformat, not what the scanner reconstructed first.")] if "REFORMATTED" in kinds else []
+    try:
+        return stack_facts(build_stacks(frames)[0]), tuple(warnings)
+    except (IndexError, CTQAError):
+        return AcquisitionFacts(modality="CT"), tuple(warnings)
+
+
+def _describe(volume: Volume) -> tuple[str, ...]:
+    i, j, k = volume.spacing
+    columns, rows, layers = reversed(volume.hu.shape)
+    low, high = float(volume.hu.min()), float(volume.hu.max())
+    return (
+        _("{columns} × {rows} × {layers} voxels of {i:.3g} × {j:.3g} × {k:.3g} mm").format(
+            columns=columns, rows=rows, layers=layers, i=i, j=j, k=k
+        ),
+        _("{count} slices along {axis}, {low:g} to {high:g} HU").format(
+            count=volume.slice_count, axis=_AXES[volume.acquisition_axis], low=low, high=high
+        ),
+    )
+
+
+def _warnings(volume: Volume) -> list[str]:
+    found = []
+    if volume.slice_count < _FEWEST_SLICES:
+        found.append(_("Only {count} slice(s): this may be a scout.").format(count=volume.slice_count))
+    if float(volume.hu.min()) > -300:
+        found.append(_("There is no air in this volume; its values may not be Hounsfield units."))
+    directions = volume.ijk_to_ras[:3, :3] / np.linalg.norm(volume.ijk_to_ras[:3, :3], axis=0)
+    if abs(directions[2, volume.acquisition_axis]) < 0.7:
+        found.append(_("The slices are not axial; the model was trained on axial slices."))
+    first, second = (directions[:, a] for a in (0, 1, 2) if a != volume.acquisition_axis)
+    stacking = directions[:, volume.acquisition_axis]
+    if abs(np.cross(first, second) @ stacking) < np.cos(np.deg2rad(0.5)):
+        found.append(_("The slices are sheared against each other, as with a tilted gantry."))
+    return found

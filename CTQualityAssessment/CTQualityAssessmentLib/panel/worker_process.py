@@ -1,0 +1,120 @@
+"""The worker process under QProcess: JSON lines out and in, never blocking the window."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import qt
+
+from CTQualityAssessmentLib.worker.protocol import BadRequestError, decode, encode
+
+#: Slicer's Python does not know the module's folder, and its launcher may replace PYTHONPATH: an argument names it.
+_START = (
+    "import runpy, sys; sys.path.insert(0, sys.argv[1]); "
+    "runpy.run_module('CTQualityAssessmentLib.worker', run_name='__main__')"
+)
+_LIBRARY_PARENT = Path(__file__).resolve().parents[2]
+_LOG_LINES = 200
+_TERMINATE_MS, _KILL_MS = 500, 2000
+
+
+class WorkerProcess:
+    """Starts the worker when it is first needed and keeps it warm.
+
+    Args:
+        parent: widget that owns the process, so that none outlives the application.
+        on_message: called with each message, on the main thread.
+        on_end: called when the process ends without :meth:`stop`, or could not be started.
+    """
+
+    def __init__(
+        self, parent: qt.QWidget, on_message: Callable[[dict[str, Any]], None], on_end: Callable[[], None]
+    ) -> None:
+        self._parent, self._on_message, self._on_end = parent, on_message, on_end
+        self._process: qt.QProcess | None = None
+        self._rest = b""
+        self._log: deque[str] = deque(maxlen=_LOG_LINES)
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a process, busy or warm."""
+        return self._process is not None
+
+    @property
+    def process_id(self) -> int:
+        """Its number in the operating system, 0 without a process."""
+        return int(self._process.processId()) if self._process is not None else 0
+
+    @property
+    def log(self) -> str:
+        """The last lines that the process wrote to standard error."""
+        return "\n".join(self._log)
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Pass a message on, starting the process if there is none."""
+        if self._process is None:
+            self._start()
+        if self._process is not None:  # it may have failed to start just now
+            self._process.write(encode(message).encode("ascii"))
+
+    def stop(self) -> None:
+        """End the process: closed input lets it finish by itself, then it is terminated, then killed.
+
+        Returns within three seconds; :meth:`send` starts a new one.
+        """
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.closeWriteChannel()  # also ends a Python that runs under a launcher, which a signal would not reach
+        if not process.waitForFinished(_TERMINATE_MS):
+            process.terminate()
+            if not process.waitForFinished(_TERMINATE_MS):
+                process.kill()
+                process.waitForFinished(_KILL_MS)
+        process.deleteLater()
+
+    def _start(self) -> None:
+        self._rest = b""
+        self._log.clear()
+        process = qt.QProcess(self._parent)
+        process.readyReadStandardOutput.connect(lambda: self._read(process))
+        process.readyReadStandardError.connect(lambda: self._read_log(process))
+        process.finished.connect(lambda: self._ended(process))
+        process.errorOccurred.connect(lambda: self._failed(process))
+        self._process = process
+        process.start(shutil.which("PythonSlicer") or sys.executable, ["-u", "-c", _START, str(_LIBRARY_PARENT)])
+
+    def _read(self, process: qt.QProcess) -> None:
+        *lines, self._rest = (self._rest + bytes(process.readAllStandardOutput().data())).split(b"\n")
+        for line in lines:
+            try:
+                message = decode(line)
+            except BadRequestError:
+                self._log.append(line.decode("utf-8", "replace"))
+                continue
+            if process is self._process:  # not the last words of one that was stopped
+                self._on_message(message)
+
+    def _read_log(self, process: qt.QProcess) -> None:
+        # Must be read even if nobody looks: a full pipe stops the worker.
+        self._log.extend(bytes(process.readAllStandardError().data()).decode("utf-8", "replace").splitlines())
+
+    def _failed(self, process: qt.QProcess) -> None:
+        if process.state() == qt.QProcess.NotRunning:  # failed to start: there will be no finished signal
+            self._ended(process)
+
+    def _ended(self, process: qt.QProcess) -> None:
+        if process is not self._process:
+            return
+        self._read(process)
+        self._process = None
+        process.deleteLater()
+        if self._log:
+            logging.debug("CTQualityAssessment worker: %s", self.log)
+        self._on_end()

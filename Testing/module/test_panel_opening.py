@@ -1,0 +1,128 @@
+"""The module opens, closes and gives back what it took."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pydicom
+import pytest
+import qt
+import slicer
+import vtk
+from CTQualityAssessmentLib.mrml.volume_nodes import add_volume
+
+from Testing.assessment_factory import affine, make_volume
+
+
+def test_the_panel_opens_with_its_sections_in_the_order_of_work(window):
+    titles = [
+        window.ui.__dict__[f"{name}Button"].text
+        for name in ("volume", "assessSection", "results", "overlays", "report", "models")
+    ]
+    assert titles == ["Volume", "Assess", "Results", "Overlays", "Report", "Models"]
+
+
+def test_without_a_volume_the_button_says_what_is_missing(window):
+    """A grey button without a reason leaves a user guessing."""
+    assert not window.ui.assessButton.enabled
+    assert window.ui.assessButton.toolTip == "Choose a CT volume first."
+    window.add_volume(make_volume())
+    assert window.ui.assessButton.enabled
+
+
+def test_without_a_model_the_button_says_so(window, monkeypatch, tmp_path):
+    monkeypatch.setattr("CTQualityAssessmentLib.models.bundles.bundle_folders", lambda: (tmp_path,))
+    window.add_volume(make_volume())
+    window.ui.verifyModelsButton.click()
+    assert not window.ui.assessButton.enabled
+    assert "No model is installed" in window.ui.assessButton.toolTip
+
+
+def test_facts_and_warnings_need_no_package_and_follow_the_choice(window):
+    window.add_volume(make_volume((6, 20, 24)))
+    assert "24 × 20 × 6 voxels of 1.5 × 1.5 × 4 mm" in window.ui.factsLabel.text
+    assert window.ui.volumeWarningLabel.isHidden()
+    window.add_volume(make_volume((6, 20, 24), affine(rotation_deg=(90.0, 0.0, 0.0))), "coronal")
+    assert "not axial" in window.ui.volumeWarningLabel.text
+    assert not window.ui.volumeWarningLabel.isHidden()
+
+
+def test_a_volume_that_cannot_be_assessed_says_why(window):
+    node = window.add_volume(make_volume())
+    bent = window.scene.AddNewNodeByClass("vtkMRMLBSplineTransformNode")
+    grid = vtk.vtkBSplineTransform()
+    coefficients = vtk.vtkImageData()
+    coefficients.SetDimensions(4, 4, 4)
+    coefficients.AllocateScalars(vtk.VTK_DOUBLE, 3)
+    grid.SetCoefficientData(coefficients)
+    bent.SetAndObserveTransformFromParent(grid)
+    node.SetAndObserveTransformNodeID(bent.GetID())
+    window.ui.inputSelector.setCurrentNode(None)
+    window.ui.inputSelector.setCurrentNode(node)
+    assert "non-linear transform" in window.ui.volumeWarningLabel.text
+    assert not window.ui.assessButton.enabled
+
+
+def test_the_sample_button_adds_shows_and_chooses_the_sample(window):
+    window.ui.loadSampleButton.click()
+    node = window.ui.inputSelector.currentNode()
+    assert node.GetImageData().GetDimensions()[2] == 30
+    assert "Tube voltage" in window.ui.factsLabel.text
+    red = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceCompositeNode()
+    assert red.GetBackgroundVolumeID() == node.GetID()
+
+
+def test_leaving_gives_observers_and_shortcuts_back(window):
+    """What stays behind would answer keys and slice moves in other modules, and crash after a reload."""
+    red = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceNode()
+    assert red.HasObserver(vtk.vtkCommand.ModifiedEvent)
+    keys = {key.key.toString() for key in window.main_window.findChildren(qt.QShortcut)}
+    assert keys == {"Ctrl+Shift+J", "Ctrl+Shift+K", "Ctrl+Shift+L"}
+    panel = window.panel
+    window.widget.exit()
+    watched = [(event, method.__name__) for _, event, method, *_ in panel.Observations]
+    assert not [name for _, name in watched if name in ("_on_view_modified", "_on_parameters_modified")]
+    qt.QCoreApplication.sendPostedEvents(None, qt.QEvent.DeferredDelete)
+    assert window.main_window.findChildren(qt.QShortcut) == []
+    window.widget.enter()
+    window.close()
+    assert panel.Observations == []
+
+
+def test_reload_brings_up_a_working_panel_without_enter(window, module):
+    """Slicer's Reload button calls cleanup and setup, but not enter."""
+    window.widget.cleanup()
+    window.container.isEntered = True
+    window.widget = module.CTQualityAssessmentWidget(window.container)
+    window.widget.setup()
+    window.add_volume(make_volume())
+    assert window.ui.assessButton.enabled
+
+
+@pytest.fixture
+def database(window, monkeypatch, tmp_path):
+    """Slicer's DICOM database with one header, which a test may change; returns the chosen volume's panel texts."""
+    (first, *_) = sorted((Path(__file__).resolve().parents[2] / "Resources" / "SampleData").rglob("*.dcm"))
+
+    def describe(**changes):
+        header = pydicom.dcmread(first)
+        for keyword, value in changes.items():
+            setattr(header, keyword, value)
+        header.save_as(tmp_path / "header.dcm")
+        database = SimpleNamespace(fileForInstance=lambda uid: str(tmp_path / "header.dcm"))
+        monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
+        node = add_volume(window.scene, make_volume())
+        node.SetAttribute("DICOM.instanceUIDs", "1.2.3 1.2.4")
+        window.ui.inputSelector.setCurrentNode(node)
+        return window.ui.factsLabel.text, window.ui.volumeWarningLabel.text
+
+    return describe
+
+
+def test_headers_of_the_dicom_database_give_facts_and_warnings(database):
+    facts, warnings = database()
+    assert "Tube voltage" in facts and warnings == ""
+    assert "MR, not CT" in database(Modality="MR")[1]
+    assert "scout" in database(ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])[1]
+    assert "reformat" in database(ImageType=["DERIVED", "SECONDARY", "REFORMATTED"])[1]

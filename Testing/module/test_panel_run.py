@@ -1,0 +1,183 @@
+"""Assess in a real worker process: progress, live rows, result, cancel, and everything that can go wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+
+import pytest
+import qt
+import slicer
+from CTQualityAssessmentLib.mrml.assessment_nodes import assessment_from_scene, find_assessments
+from CTQualityAssessmentLib.mrml.scene import nodes_of_class
+
+from Testing.assessment_factory import make_volume
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="kills processes by POSIX signals")
+
+
+def census(scene):
+    return Counter((node.GetClassName(), node.GetName()) for node in nodes_of_class(scene, "vtkMRMLNode"))
+
+
+def slices(count):
+    """A volume of slices of 64 x 64, each with a body that is large enough to be scored."""
+    volume = make_volume((count, 64, 64))
+    volume.hu[:, 12:43, 12:43] = 40
+    return volume
+
+
+@pytest.fixture
+def ct():
+    return slices(8)
+
+
+@pytest.fixture
+def long_ct():
+    return slices(400)
+
+
+def run(window):
+    return window.panel.assess.run
+
+
+def assess(window):
+    window.ui.assessButton.click()
+    assert run(window).busy, window.ui.statusLabel.text
+    window.wait(lambda: not run(window).busy)
+
+
+def test_a_run_ends_with_the_result_in_scene_and_panel(window, ct):
+    node = window.add_volume(ct)
+    assess(window)
+    result = assessment_from_scene(window.scene, node)
+    assert result.summary.scored == 8 and not result.partial
+    (nodes,) = find_assessments(window.scene, node)
+    assert {map_.GetName() for map_ in nodes.attention} == {
+        f"Attention {temperature} stage 3" for temperature in ("scan", "read", "focus")
+    }
+    assert window.ui.verdictLabel.text.startswith(f"{result.summary.mean:.1f} of 4")
+    assert window.ui.tableView.mrmlTableNode() is nodes.slice_table
+    assert window.ui.plotWidget.mrmlPlotViewNode().GetPlotChartNodeID() == nodes.chart.GetID()
+    assert window.ui.statusLabel.text == "Done."
+    assert window.ui.assessButton.enabled
+
+
+def test_the_scores_are_those_of_the_run_without_a_window(window, ct, module):
+    """The same volume must not score differently by button and by script."""
+    node = window.add_volume(ct)
+    assess(window)
+    by_script = module.CTQualityAssessmentLogic().assess(node)
+    assert assessment_from_scene(window.scene, node).scores() == pytest.approx(by_script.scores(), abs=1e-5)
+
+
+def test_rows_curve_and_time_left_come_while_it_runs(window, long_ct):
+    node = window.add_volume(long_ct)
+    window.ui.assessButton.click()
+    table = run(window).live.table
+    window.wait(lambda: window.ui.tableView.mrmlTableNode() is table and table.GetNumberOfRows() > 3)
+    assert run(window).busy
+    assert window.ui.tableView.model().rowCount() > 3
+    assert window.ui.plotWidget.mrmlPlotViewNode().GetPlotChartNode().GetNumberOfPlotSeriesNodes() == 1
+    window.wait(lambda: "left" in window.ui.statusLabel.text)
+    assert window.ui.progressBar.maximum == 400
+    assert not window.ui.assessButton.enabled
+    assert "going on" in window.ui.assessButton.toolTip
+    window.panel.assess.run.abandon()
+    assert find_assessments(window.scene, node) == []
+
+
+def test_cancel_keeps_what_is_there_and_marks_it(window, long_ct):
+    node = window.add_volume(long_ct)
+    window.ui.assessButton.click()
+    window.wait(lambda: run(window).live.table.GetNumberOfRows() > 3)
+    window.ui.cancelButton.click()
+    window.wait(lambda: not run(window).busy, seconds=30)
+    result = assessment_from_scene(window.scene, node)
+    assert result.partial and 3 < result.summary.scored < 400
+    assert "Cancelled" in window.ui.statusLabel.text
+    assert "Incomplete" in window.ui.verdictDetailLabel.text
+
+
+def test_cancel_before_the_first_slice_leaves_the_scene_as_it_was(window, long_ct):
+    window.add_volume(long_ct)
+    before = census(window.scene)
+    window.ui.assessButton.click()
+    window.ui.cancelButton.click()
+    window.wait(lambda: not run(window).busy, seconds=30)
+    assert census(window.scene) == before
+    assert "Cancelled" in window.ui.statusLabel.text
+
+
+def test_a_killed_worker_is_told_of_leaves_nothing_and_the_next_run_works(window, ct, long_ct):
+    window.add_volume(long_ct)
+    before = census(window.scene)
+    window.ui.assessButton.click()
+    window.wait(lambda: run(window).live.table.GetNumberOfRows() > 3)
+    os.kill(run(window).worker.process_id, signal.SIGKILL)
+    window.wait(lambda: not run(window).busy, seconds=30)
+    assert "ended unexpectedly" in window.ui.statusLabel.text
+    assert census(window.scene) == before
+    small = window.add_volume(ct, "small")
+    assess(window)
+    assert assessment_from_scene(window.scene, small) is not None
+
+
+def test_the_worker_stays_warm_and_ends_with_the_module(window, ct):
+    """Loading torch takes seconds, each time; but a process that nobody needs any more is an orphan."""
+    window.add_volume(ct)
+    assess(window)
+    first = run(window).worker.process_id
+    assess(window)
+    assert run(window).worker.process_id == first
+    window.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(first, 0)
+
+
+def test_closing_the_scene_during_a_run_stops_it(window, long_ct):
+    window.add_volume(long_ct)
+    window.ui.assessButton.click()
+    window.wait(lambda: run(window).live.table.GetNumberOfRows() > 3)
+    window.scene.Clear(False)
+    assert not run(window).busy
+    qt.QApplication.processEvents()
+    assert nodes_of_class(window.scene, "vtkMRMLTableNode") == []
+    assert not window.ui.assessButton.enabled
+
+
+def test_removing_the_volume_during_a_run_stops_it(window, long_ct):
+    node = window.add_volume(long_ct)
+    window.ui.assessButton.click()
+    window.wait(lambda: run(window).live.table.GetNumberOfRows() > 3)
+    window.scene.RemoveNode(node)
+    assert not run(window).busy
+    assert "removed" in window.ui.statusLabel.text
+    assert nodes_of_class(window.scene, "vtkMRMLTableNode") == []
+
+
+def test_voxels_that_changed_during_a_run_get_no_result(window, ct):
+    """A score beside an image that it was not made from would be a lie."""
+    node = window.add_volume(ct)
+    window.ui.assessButton.click()
+    slicer.util.updateVolumeFromArray(node, slicer.util.arrayFromVolume(node) + 100)
+    window.wait(lambda: not run(window).busy)
+    assert find_assessments(window.scene, node) == []
+    assert "changed" in window.ui.statusLabel.text
+
+
+def test_a_damaged_model_is_told_in_one_sentence_and_advice(window, ct, models, monkeypatch, tmp_path):
+    import shutil
+
+    shutil.copytree(models, tmp_path / "models")
+    (weights,) = (tmp_path / "models").rglob("*.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\1")
+    monkeypatch.setenv("CTQA_MODELS", str(tmp_path / "models"))
+    node = window.add_volume(ct)
+    window.ui.assessButton.click()
+    window.wait(lambda: not run(window).busy)
+    assert "differ from their checksum" in window.ui.statusLabel.text
+    assert find_assessments(window.scene, node) == []
+    window.ui.verifyModelsButton.click()
+    assert "UNUSABLE" in window.ui.modelsLabel.text

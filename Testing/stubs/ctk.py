@@ -1,0 +1,1 @@
+"""The module ``ctk`` of 3D Slicer: nothing of it is used from Python."""
