@@ -62,7 +62,7 @@ def fit_novelty(network: torch.nn.Module, images: list[LabelledImage], native: l
     return NoveltyModel.fit(torch.cat(features))
 
 
-def native_slices(held_out: tuple[str, ...], every: int = 2) -> list[np.ndarray]:
+def native_slices(held_out: tuple[str, ...], every: int = 4) -> list[np.ndarray]:
     """Untouched slices of the training patients, windowed, ``(512, 512)`` float32 each."""
     from CTQualityAssessmentLib.reading import read_volume
 
@@ -91,7 +91,7 @@ def export(run: Path, parent: Path, evaluation: list[dict[str, Any]] | None = No
     weights = load_file(run / "weights.safetensors")
     network.load_state_dict(weights)
     trained = [i for i in read_challenge_folder(Path(recipe.data)) if i.patient not in recipe.held_out]
-    chosen = trained[:: max(1, len(trained) // 600)]
+    chosen = trained[:: max(1, len(trained) // 300)]
     novelty = fit_novelty(network, chosen, native_slices(recipe.held_out))
 
     partial = parent / f".{recipe.name}.partial"
