@@ -6,7 +6,7 @@ import html
 
 from slicer.i18n import tr as _
 
-from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, BundleInfo, list_bundles
+from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, BundleInfo, installed_bundles, read_bundle
 from CTQualityAssessmentLib.panel.packages import ensure_packages
 from CTQualityAssessmentLib.panel.run import AssessmentRun, RunEnd, RunRequest
 from CTQualityAssessmentLib.panel.section import Section
@@ -39,7 +39,7 @@ class AssessSection(Section):
     def reload_models(self) -> None:
         """List the installed models again."""
         with self.panel.shown_errors():
-            self.bundles = {info.name: info for info in list_bundles()}
+            self.bundles = {name: read_bundle(folder) for name, folder in installed_bundles().items()}
         ordered = sorted(self.bundles, key=lambda name: (name != DEFAULT_BUNDLE, name))
         self._fill(self.ui.modelCombo, {name: f"{name} {self.bundles[name].version}" for name in ordered})
 
