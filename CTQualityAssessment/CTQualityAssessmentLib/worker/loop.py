@@ -43,6 +43,8 @@ def main() -> None:
     messages = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="ascii", newline="\n")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     Worker(sys.stdin.buffer, messages).serve()
+    # Every message is flushed. The threads of torch and of the reader may abort an interpreter that takes itself apart.
+    os._exit(0)
 
 
 class Worker:
