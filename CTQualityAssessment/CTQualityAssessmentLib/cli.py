@@ -441,3 +441,7 @@ def _progress_bar() -> Iterator[ProgressCall]:
             bar.update(task, completed=done, total=total or None, description=message)
 
         yield show
+
+
+if __name__ == "__main__":
+    main()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -144,3 +145,10 @@ def test_files_that_are_no_bundle_are_refused(scene, tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(SceneFileError, match="could not be opened"):
         load_scene(scene, path)
+
+
+def test_a_scene_is_saved_to_a_relative_path(scene, tmp_path, monkeypatch):
+    """``--out out`` is what the README tells people to type."""
+    monkeypatch.chdir(tmp_path)
+    save_scene(scene, Path("relative.mrb"))
+    assert (tmp_path / "relative.mrb").stat().st_size > 0

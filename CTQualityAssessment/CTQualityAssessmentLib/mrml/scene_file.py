@@ -21,7 +21,7 @@ def save_scene(scene: slicer.vtkMRMLScene, path: Path) -> None:
     Raises:
         SceneFileError: the folder cannot be written or the disk is full.
     """
-    path = Path(path)
+    path = Path(path).absolute()  # MRML takes no relative folder
     failure = SceneFileError("The scene could not be saved.", "Check that the folder exists and has space left.")
     try:
         with tempfile.TemporaryDirectory(prefix=".saving-", dir=path.parent) as folder:
