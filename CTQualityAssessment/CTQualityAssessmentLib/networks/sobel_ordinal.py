@@ -5,11 +5,10 @@ the whole image. Everything else here is this project's reconstruction: the filt
 of EDCNN (Liang et al., ICSP 2020), four fixed directions with a learnable gain and bias each; the distribution is the
 mean and the standard deviation of the last stage's tokens and of the log Sobel energy by direction and scale.
 
-Three choices were made after measuring. There is no normalisation over the image in the edge branch: group norm
-divides by the strength of the edges, which is the noise that is to be judged. The pooling weighs patient over air:
-without it the score moved with the share of the field of view that the patient fills, by 0.9 points on an unseen
-patient. And the energy statistics are given to the head as they are, so that the level of noise need not be learned
-from a few patients.
+Three choices are ours, by reasoning and not yet by an ablation. There is no normalisation over the image in the edge
+branch: group norm divides by the strength of the edges, which is the noise that is to be judged. The pooling weighs
+patient over air, so that the share of the field of view that the patient fills matters less. And the energy statistics
+are given to the head as they are, so that the level of noise need not be learned from a few patients.
 """
 
 from __future__ import annotations
