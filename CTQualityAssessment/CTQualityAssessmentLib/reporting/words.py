@@ -47,7 +47,7 @@ def summary_line(assessment: VolumeAssessment) -> str:
             f"10th percentile {summary.percentile_10:.1f}",
             f"range {summary.minimum:.1f} to {summary.maximum:.1f}",
             f"{summary.share_below_fair:.0%} below Fair ({FAIR_SCORE:g})",
-            f"{summary.scored_range_mm:.0f} mm from the first to the last",
+            f"over {summary.scored_range_mm:.0f} mm",
         ]
     return " · ".join(parts)
 
