@@ -17,6 +17,7 @@ import pytest
 import SimpleITK as sitk
 from CTQualityAssessmentLib import assessment as assessment_package
 from CTQualityAssessmentLib import cli
+from CTQualityAssessmentLib.cli import terminal
 from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, installed_bundles
 from CTQualityAssessmentLib.reporting.json_file import assessment_schema, read_json
 from CTQualityAssessmentLib.reporting.measures_file import measures_schema
@@ -141,7 +142,7 @@ def test_ctrl_c_keeps_what_was_scored(dicom, tmp_path, monkeypatch):
 
     monkeypatch.setattr(assessment_package, "assess_volume", interrupted)
     before = signal.getsignal(signal.SIGINT)
-    result = ctqa("assess", dicom, "--out", tmp_path / "out", "--batch", 1, code=cli.EXIT_CANCELLED)
+    result = ctqa("assess", dicom, "--out", tmp_path / "out", "--batch", 1, code=terminal.EXIT_CANCELLED)
     assert signal.getsignal(signal.SIGINT) is before
     assert {p.name for p in (tmp_path / "out").iterdir()} == EVERYTHING
     kept = read_json(tmp_path / "out" / "assessment.json")
@@ -158,7 +159,7 @@ def test_ctrl_c_before_the_first_score_writes_nothing(dicom, tmp_path, monkeypat
 
     assess = assessment_package.assess_volume
     monkeypatch.setattr(assessment_package, "assess_volume", interrupted)
-    ctqa("assess", dicom, "--out", tmp_path / "out", code=cli.EXIT_CANCELLED)
+    ctqa("assess", dicom, "--out", tmp_path / "out", code=terminal.EXIT_CANCELLED)
     assert not (tmp_path / "out").exists()
 
 
@@ -169,8 +170,8 @@ def test_second_ctrl_c_stops_at_once(dicom, tmp_path, monkeypatch):
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(cli, "_write_scene", stuck)
-    result = ctqa("assess", dicom, "--out", tmp_path / "out", code=cli.EXIT_CANCELLED)
+    monkeypatch.setattr(cli.assess, "_write_scene", stuck)
+    result = ctqa("assess", dicom, "--out", tmp_path / "out", code=terminal.EXIT_CANCELLED)
     assert not (tmp_path / "out").exists() and "Traceback" not in result.output
     assert [p.name for p in tmp_path.iterdir()] == [dicom.name]
 
@@ -178,7 +179,7 @@ def test_second_ctrl_c_stops_at_once(dicom, tmp_path, monkeypatch):
 def test_volume_without_a_patient_ends_with_its_own_code(tmp_path):
     """A script that files results by score must notice that there is none; the reasons are in the results."""
     sitk.WriteImage(sitk.GetImageFromArray(np.full((3, 64, 64), -1000, np.int16)), tmp_path / "air.nii.gz")
-    result = ctqa("assess", tmp_path / "air.nii.gz", "--out", tmp_path / "out", code=cli.EXIT_NOTHING_SCORED)
+    result = ctqa("assess", tmp_path / "air.nii.gz", "--out", tmp_path / "out", code=terminal.EXIT_NOTHING_SCORED)
     assert "No score" in result.stdout and read_json(tmp_path / "out" / "assessment.json").summary.refused == 3
 
 
@@ -272,7 +273,7 @@ def test_measure_needs_no_torch(dicom, tmp_path):
         f"sys.argv = ['ctqa', 'measure', {str(dicom)!r}, '--out', {str(tmp_path / 'out')!r}, '--json']\n"
         "main()"
     )
-    library = Path(cli.__file__).resolve().parents[1]
+    library = Path(cli.__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=library, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"measures.json", "measures.csv"}
@@ -285,5 +286,5 @@ def test_measure_needs_no_torch(dicom, tmp_path):
 def test_measure_of_air_ends_with_its_own_code(tmp_path):
     """A script must notice that nothing could be measured."""
     sitk.WriteImage(sitk.GetImageFromArray(np.full((3, 64, 64), -1000, np.int16)), tmp_path / "air.nii.gz")
-    result = ctqa("measure", tmp_path / "air.nii.gz", code=cli.EXIT_NOTHING_SCORED)
+    result = ctqa("measure", tmp_path / "air.nii.gz", code=terminal.EXIT_NOTHING_SCORED)
     assert "Global noise level: n/a (There is no patient" in result.stdout

@@ -1,0 +1,5 @@
+"""``python -m CTQualityAssessmentLib.cli``."""
+
+from CTQualityAssessmentLib.cli import main
+
+main()
