@@ -20,12 +20,23 @@ from Training.losses.hrps import HRPSLoss
 
 @dataclass(frozen=True)
 class HeadFit:
-    """How the head is fitted: AdamW with a cosine from ``lr`` to zero on random batches of images."""
+    """How the head is fitted: AdamW with a cosine from ``lr`` to zero on random batches of images.
+
+    ``images`` limits how many training images it sees, drawn at random; None takes all.
+    """
 
     steps: int = 2000
     batch: int = 64
     lr: float = 2e-3
     weight_decay: float = 0.2
+    images: int | None = None
+
+    def choose(self, training: list[LabelledImage]) -> list[LabelledImage]:
+        """The images that the head is fitted on, in their order."""
+        if self.images is None or self.images >= len(training):
+            return training
+        drawn = np.random.default_rng(0).choice(len(training), self.images, replace=False)
+        return [training[n] for n in sorted(drawn)]
 
 
 @torch.no_grad()

@@ -40,7 +40,7 @@ class Recipe:
         weight_decay: of AdamW.
         ema: decay of the averaged weights, which are the ones that are kept.
         clip: largest gradient norm.
-        precision: "bf16" or "no".
+        precision: "bf16", "no", or "auto": bf16 where the hardware computes in it, elsewhere it is many times slower.
         head_fit: the last step, see :mod:`Training.head`; None leaves the head as the phases trained it.
         seed: of weights, order, augmentation and dropout.
     """
@@ -57,7 +57,7 @@ class Recipe:
     warmup: int = 100
     ema: float = 0.995
     clip: float = 1.0
-    precision: str = "bf16"
+    precision: str = "auto"
     head_fit: HeadFit | None = None
     seed: int = 1
 

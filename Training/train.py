@@ -93,7 +93,7 @@ def train(recipe: Recipe, run: Path, *, log_every: int = 50, save_every: int = 2
 
     ``run`` gets ``recipe.json``, ``log.jsonl``, ``checkpoint.pt`` (for going on) and ``weights.safetensors``.
     """
-    accelerator = Accelerator(mixed_precision=recipe.precision, cpu=not torch.cuda.is_available())
+    accelerator = Accelerator(mixed_precision=_precision(recipe), cpu=not torch.cuda.is_available())
     if any(phase.batch % accelerator.num_processes for phase in recipe.phases):
         raise ValueError(f"every batch of the recipe must divide into {accelerator.num_processes} processes")
     torch.manual_seed(recipe.seed)
@@ -147,13 +147,14 @@ def train(recipe: Recipe, run: Path, *, log_every: int = 50, save_every: int = 2
         if accelerator.is_main_process and (step % save_every == 0 or step == recipe.steps):
             _save(run, recipe, step, network, averaged, optimiser)
     if recipe.head_fit is not None:
-        share = pooled_features(averaged, training[accelerator.process_index :: accelerator.num_processes], device)
+        chosen = recipe.head_fit.choose(training)
+        share = pooled_features(averaged, chosen[accelerator.process_index :: accelerator.num_processes], device)
         gathered = gather_object([(accelerator.process_index, share.numpy())])
         if accelerator.is_main_process:
-            features = np.empty((len(training), share.shape[1]), dtype=np.float32)
+            features = np.empty((len(chosen), share.shape[1]), dtype=np.float32)
             for rank, part in gathered:
                 features[rank :: accelerator.num_processes] = part
-            scores = torch.tensor([image.score for image in training])
+            scores = torch.tensor([image.score for image in chosen])
             head_loss = HRPSLoss(**recipe.loss)
             fit_head(averaged.head, torch.from_numpy(features), scores, head_loss, recipe.head_fit, recipe.seed)
             _save_weights(run, averaged)
@@ -174,6 +175,15 @@ def predict(network: torch.nn.Module, images: list[LabelledImage], device: str =
         pixels = torch.from_numpy(np.stack([image.read() for image in images[start : start + batch]]))[:, None]
         scores.append(expected_score(network(pixels.to(device)).fine_logits).cpu())
     return torch.cat(scores).double().numpy()
+
+
+def _precision(recipe: Recipe) -> str:
+    """The recipe's precision; "auto" settled for this machine."""
+    if recipe.precision != "auto":
+        return recipe.precision
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no"
+    return "bf16" if torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported() else "no"
 
 
 def _average(averaged: torch.nn.Module, network: torch.nn.Module, decay: float) -> None:

@@ -32,3 +32,11 @@ def test_the_same_seed_fits_the_same_head():
     for head in heads:
         fit_head(head, features, scores, HRPSLoss(), HeadFit(steps=20), seed=3)
     assert torch.equal(heads[0].fine.weight, heads[1].fine.weight)
+
+
+def test_a_limited_fit_sees_images_of_the_whole_set_each_once():
+    training = list(range(100))
+    chosen = HeadFit(images=30).choose(training)
+    assert len(set(chosen)) == 30 and chosen == sorted(chosen)
+    assert min(chosen) < 20 and max(chosen) > 80  # files are sorted by patient: the first 30 would be one patient
+    assert HeadFit().choose(training) == training
