@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from CTQualityAssessmentLib.assessment.body import body_mask
+
 from Training.data.sources import SourceSlice, noise_sd
 from Training.data.virtual import _with_arms, iterative_like, virtual_patient
 
