@@ -18,6 +18,7 @@ FACT_LABELS: tuple[tuple[str, str, str], ...] = (
     ("tube_current_ma", "Tube current", "mA"),
     ("exposure_mas", "Exposure", "mAs"),
     ("ctdivol_mgy", "CTDIvol", "mGy"),
+    ("ctdi_phantom_cm", "CTDI phantom", "cm"),
     ("kernel", "Kernel", ""),
     ("reconstruction", "Reconstruction", ""),
     ("slice_thickness_mm", "Slice thickness", "mm"),
