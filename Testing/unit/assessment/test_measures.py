@@ -36,7 +36,9 @@ def patient():
 
 @pytest.fixture(scope="module")
 def volume(patient):
-    return as_volume([noisy(patient, NOISE, seed) for seed in range(3)], ctdivol_mgy=10.0, ctdi_phantom_cm=32, body_part="ABDOMEN")
+    return as_volume(
+        [noisy(patient, NOISE, seed) for seed in range(3)], ctdivol_mgy=10.0, ctdi_phantom_cm=32, body_part="ABDOMEN"
+    )
 
 
 @pytest.fixture(scope="module")

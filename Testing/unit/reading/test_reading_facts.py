@@ -105,7 +105,10 @@ def test_a_missing_slice_has_no_dose_and_shifts_no_other(tmp_path):
     """A gap in the series must not move the dose of one slice to its neighbour."""
     positions = [(-10.0, -20.0, 2.5 * n) for n in range(30) if n != 20]
     write_series(
-        tmp_path, body(29), positions=positions, change=lambda k, ds: put(ds, XRayTubeCurrent=int(2 * positions[k][2]) + 100)
+        tmp_path,
+        body(29),
+        positions=positions,
+        change=lambda k, ds: put(ds, XRayTubeCurrent=int(2 * positions[k][2]) + 100),
     )
     exposures = read_volume(tmp_path).exposures
     assert len(exposures) == 30 and exposures[20] == SliceExposure()
@@ -148,7 +151,7 @@ def test_a_broken_phantom_code_costs_no_image(tmp_path):
     """One odd element must not make a patient's series unreadable."""
 
     def change(k, dataset):
-        dataset[0x00189346] = DataElement(0x00189346, "UN", b"body")
+        dataset[0x00189346] = DataElement(0x00189346, "LO", "body")
 
     write_series(tmp_path, body(), change=change)
     assert read_volume(tmp_path).facts.ctdi_phantom_cm is None
