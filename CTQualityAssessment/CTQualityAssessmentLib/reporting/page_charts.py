@@ -118,6 +118,8 @@ def _panels(
     panels, left_out = [], []
     for label, what, lines in wanted:
         there = [line for line in lines if np.isfinite(line.values).any()]
+        if len(there) == 1 < len(lines):
+            label = label.replace("Dose", there[0].name)
         if there:
             panels.append((label, there))
         else:

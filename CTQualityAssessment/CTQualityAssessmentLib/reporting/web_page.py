@@ -178,15 +178,14 @@ def _worst_rows(assessment: VolumeAssessment, measures: PhysicalMeasures | None)
     return rows
 
 
-def _measure_rows(measures: PhysicalMeasures) -> list[tuple[str, str, str, str]]:
-    """Label, value or reason, range over the slices with their number, and how to read it."""
+def _measure_rows(measures: PhysicalMeasures) -> list[tuple[str, str, str, int, str]]:
+    """Label, value or reason, range over the slices, their number, and how to read it."""
     rows = []
     for words in MEASURE_WORDS:
         reason = reason_text(words, measures)
         value = f"n/a: {reason}" if reason else value_text(words, measures.volume)
-        spread = range_text(words, measures.volume)
         count = measures.volume.slices_measured[words.name]
-        rows.append((words.label, value, f"{spread} ({count} slices)" if spread else "", words.how_to_read))
+        rows.append((words.label, value, range_text(words, measures.volume), count, words.how_to_read))
     return rows
 
 

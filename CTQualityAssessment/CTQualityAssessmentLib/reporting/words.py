@@ -36,7 +36,10 @@ def headline(assessment: VolumeAssessment) -> tuple[str, str]:
     if summary.mean is None:
         reasons = {one.refusal.reason for one in assessment.slices if one.refusal}
         return "No score", "No slice could be scored. " + " ".join(sorted(reasons)[:2])
-    return f"{summary.mean:.1f} of 4: {summary.grade}", f"Mean over the scored slices; {summary.meaning}."
+    return (
+        f"{summary.mean:.1f} of 4: {summary.grade}",
+        f"Mean over the scored slices; the word stands for: {summary.meaning}.",
+    )
 
 
 def summary_line(assessment: VolumeAssessment) -> str:
@@ -74,7 +77,7 @@ def verdict_sentences(assessment: VolumeAssessment) -> list[str]:
         below = sum(1 for one in assessment.slices if one.score is not None and one.score < FAIR_SCORE)
         slices = "The one scored slice" if summary.scored == 1 else f"{below} of {summary.scored} scored slices"
         verb = "is" if summary.scored == 1 and below else "is not" if summary.scored == 1 else _be(below)
-        found.append(f"{slices} {verb} below Fair ({FAIR_SCORE:g}).")
+        found.append(f"{slices} {verb} below {FAIR_SCORE:g}, the score of Fair.")
     if summary.scored > 1 and summary.best is not None:
         worst, best = assessment.slices[summary.worst[0]], assessment.slices[summary.best]
         found += [

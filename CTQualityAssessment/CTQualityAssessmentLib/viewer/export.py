@@ -31,6 +31,8 @@ FILES: dict[str, str] = {
     "assessment.json": "application/json",
     "slices.csv": "text/csv",
     "index.html": "text/html",
+    "measures.json": "application/json",
+    "measures.csv": "text/csv",
     "scene.mrb": "application/octet-stream",
 }
 FOLDER = "export"
