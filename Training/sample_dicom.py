@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sr.codedict import codes
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEGLSLossless, generate_uid
 
 #: At 100 % dose; nominal, the simulation knows photons only. Whole mA and mAs at every whole per cent.
@@ -142,6 +143,10 @@ def _acquisition(header: SliceHeader) -> Dataset:
     part.XRayTubeCurrent = round(NOMINAL_MA * header.dose)
     part.Exposure = round(NOMINAL_MAS * header.dose)
     part.CTDIvol = round(NOMINAL_CTDIVOL_MGY * header.dose, 3)
+    phantom = codes.DCM.IECBodyDosimetryPhantom
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = phantom.value, "DCM", phantom.meaning
+    part.CTDIPhantomTypeCodeSequence = [item]
     part.ConvolutionKernel = header.kernel.upper()
     part.FilterType = "NONE"
     part.GantryDetectorTilt = 0

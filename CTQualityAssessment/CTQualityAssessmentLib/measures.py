@@ -29,7 +29,8 @@ REASONS: dict[str, str] = {
     "no-spacing": "The size of the pixels is not known.",
     "beyond-field": "The patient reaches beyond the field of view.",
     "no-ctdivol": "The headers give no CTDIvol.",
-    "head": "The dose factors used here are for the trunk; CTDIvol of a head refers to another phantom.",
+    "no-phantom": "The headers do not say to which phantom, 16 or 32 cm, CTDIvol refers.",
+    "head": "The dose factors used here are for the trunk; those of a head are others (AAPM Report 293).",
     "outside-fit": "The diameter lies outside the range that the dose factors were fitted to.",
     "not-run": "The measurement was cancelled before this slice.",
 }

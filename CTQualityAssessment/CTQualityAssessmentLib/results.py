@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: Raised by a minor step when a field is added, by a major one when a field changes its meaning or goes.
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 #: Likert grades of LDCTIQAG2023, 0 to 4: word and diagnostic meaning (paraphrased from Lee et al., MedIA 99:103343).
 GRADES: tuple[tuple[str, str], ...] = (
@@ -64,6 +64,7 @@ class SliceAssessment:
         novelty: distance from the training data, 1 = the refusal threshold; None where it was not measured.
         body_fraction: share of the slice's area that is patient, 0 to 1.
         refusal: the reason where there is no score.
+        tube_current_ma, exposure_mas, ctdivol_mgy: as the slice's own header says it; None where it does not.
     """
 
     index: int
@@ -77,6 +78,9 @@ class SliceAssessment:
     entropy: float | None = None
     novelty: float | None = None
     refusal: Refusal | None = None
+    tube_current_ma: float | None = None
+    exposure_mas: float | None = None
+    ctdivol_mgy: float | None = None
 
 
 @dataclass(frozen=True)

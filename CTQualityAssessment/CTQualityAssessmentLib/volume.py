@@ -24,7 +24,8 @@ _DISPLAY_DIRECTIONS: dict[int, tuple[tuple[float, float, float], tuple[float, fl
 class AcquisitionFacts:
     """What the scanner said about the acquisition. ``None`` means that it did not say: absent is never zero.
 
-    Units are in the names. ``iterative`` is the reconstruction's own wording (for example "ADMIRE 3" or "FBP").
+    Units are in the names. ``reconstruction`` is the scanner's own wording (for example "ADMIRE 3" or "FBP");
+    ``ctdi_phantom_cm`` is the diameter of the phantom that CTDIvol refers to, 16 (head) or 32 (body).
     """
 
     modality: str | None = None
@@ -35,6 +36,7 @@ class AcquisitionFacts:
     tube_current_ma: float | None = None
     exposure_mas: float | None = None
     ctdivol_mgy: float | None = None
+    ctdi_phantom_cm: float | None = None
     kernel: str | None = None
     reconstruction: str | None = None
     slice_thickness_mm: float | None = None
@@ -45,6 +47,15 @@ class AcquisitionFacts:
     def known(self) -> dict[str, object]:
         """The facts that are present, by name, in the order of the class."""
         return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+
+
+@dataclass(frozen=True)
+class SliceExposure:
+    """What the headers say about the dose of one slice. ``None`` means that they do not say it."""
+
+    tube_current_ma: float | None = None
+    exposure_mas: float | None = None
+    ctdivol_mgy: float | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +81,7 @@ class Volume:
         acquisition_axis: 0, 1 or 2 for i, j or k.
         facts: what the headers say about the acquisition.
         warnings: sentences a user should read before trusting a score; no identifying content.
+        exposures: one for each slice along the acquisition axis; empty where no slice has a header of its own.
         units: "HU", or "challenge" where the voxels were the LDCTIQAG2023 [0, 1] scale and were mapped back to HU.
     """
 
@@ -79,6 +91,7 @@ class Volume:
     facts: AcquisitionFacts = field(default_factory=AcquisitionFacts)
     warnings: tuple[str, ...] = ()
     units: str = "HU"
+    exposures: tuple[SliceExposure, ...] = ()
 
     def __post_init__(self) -> None:
         if self.hu.ndim != 3 or 0 in self.hu.shape:
@@ -92,6 +105,8 @@ class Volume:
             raise ValueError("ijk_to_ras must be finite and invertible")
         if self.acquisition_axis not in (0, 1, 2):
             raise ValueError("acquisition_axis is 0, 1 or 2")
+        if self.exposures and len(self.exposures) != self.slice_count:
+            raise ValueError(f"{len(self.exposures)} exposures do not fit {self.slice_count} slices")
         object.__setattr__(self, "ijk_to_ras", matrix)
 
     @property

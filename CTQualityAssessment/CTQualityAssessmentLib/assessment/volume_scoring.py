@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -103,6 +104,8 @@ def assess_volume(
         progress(min(first + batch_size, count), count, "Assessing slices")
 
     complete = tuple(r if r is not None else _refused(volume, k, 0.0, _NOT_RUN) for k, r in enumerate(results))
+    if volume.exposures:
+        complete = tuple(replace(one, **vars(volume.exposures[one.index])) for one in complete)
     seconds["total"] = time.monotonic() - started
     return VolumeAssessment(
         model=model.identity,

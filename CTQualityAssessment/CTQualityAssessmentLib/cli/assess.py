@@ -117,7 +117,6 @@ def _write(
     from CTQualityAssessmentLib.reporting.folder import result_folder
     from CTQualityAssessmentLib.reporting.json_file import write_json
     from CTQualityAssessmentLib.reporting.measures_file import write_measures
-    from CTQualityAssessmentLib.reporting.profile_curve import write_profile
     from CTQualityAssessmentLib.reporting.web_page import write_web_page
 
     if scene and importlib.util.find_spec("slicer") is None:
@@ -129,19 +128,9 @@ def _write(
         write_csv(folder / "slices.csv", assessment)
         write_measures(folder, measures)
         progress(1, 3, "Drawing figures")
-        profile = folder / "profile.png"
         if figures:
             write_figures(folder / "figures.png", volume, assessment)
-            write_profile(profile, measures, assessment)
-        write_web_page(
-            folder / "index.html",
-            assessment,
-            folder / "figures.png" if figures else None,
-            scene=scene,
-            measures=measures,
-            profile=profile if figures else None,
-        )
-        profile.unlink(missing_ok=True)  # it is in the page
+        write_web_page(folder / "index.html", assessment, volume=volume, measures=measures, scene=scene)
         progress(2, 3, "Saving the scene")
         if scene:
             _write_scene(folder / "scene.mrb", volume, assessment)

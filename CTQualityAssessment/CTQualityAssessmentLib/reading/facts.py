@@ -6,7 +6,7 @@ import statistics
 
 from CTQualityAssessmentLib.reading.frames import Frame
 from CTQualityAssessmentLib.reading.stacks import Stack
-from CTQualityAssessmentLib.volume import AcquisitionFacts
+from CTQualityAssessmentLib.volume import AcquisitionFacts, SliceExposure
 
 _NO_CONTRAST = {"NONE", "NO", "N", "WITHOUT", "NO CONTRAST", "NATIVE"}
 
@@ -27,6 +27,7 @@ def stack_facts(stack: Stack) -> AcquisitionFacts:
         tube_current_ma=_median(stack, "XRayTubeCurrent"),
         exposure_mas=_median(stack, "Exposure"),
         ctdivol_mgy=_median(stack, "CTDIvol"),
+        ctdi_phantom_cm=_phantom(stack),
         kernel=first.text("ConvolutionKernel"),
         reconstruction=_reconstruction(first),
         slice_thickness_mm=first.positive("SliceThickness"),
@@ -34,6 +35,26 @@ def stack_facts(stack: Stack) -> AcquisitionFacts:
         gantry_tilt_deg=first.number("GantryDetectorTilt"),
         contrast=_contrast(first),
     )
+
+
+def stack_exposures(stack: Stack) -> tuple[SliceExposure, ...]:
+    """Tube current, mAs and CTDIvol of every slice of the volume; empty where no header has any of them.
+
+    A slot without a frame, where a slice is missing, has none of the three.
+    """
+    nothing = SliceExposure()
+    found = [nothing] * (stack.slots[-1] + 1)
+    for slot, frame in zip(stack.slots, stack.frames, strict=True):
+        found[slot] = SliceExposure(
+            frame.positive("XRayTubeCurrent"), frame.positive("Exposure"), frame.positive("CTDIvol")
+        )
+    return () if all(one == nothing for one in found) else tuple(found)
+
+
+def _phantom(stack: Stack) -> float | None:
+    """Diameter of the CTDI phantom in cm; None where slices do not say it or disagree."""
+    named = {frame.positive("CTDIPhantomDiameter") for frame in stack.frames}
+    return named.pop() if len(named) == 1 else None
 
 
 def _median(stack: Stack, keyword: str) -> float | None:

@@ -44,6 +44,10 @@ _PRIVATE = (
     ("VendorReconstructionLevel", "ELSCINT1", 0x01F7, 0x9B),
 )
 
+#: Phantoms that CTDIvol may refer to (DICOM CID 4052) and what they are called here: the diameter in cm.
+_CTDI_PHANTOMS_CM = {("DCM", "113690"): 16, ("DCM", "113691"): 32}
+_CTDI_PHANTOM = "CTDIPhantomTypeCodeSequence"
+
 _CT_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.2": "CT Image Storage",
     "1.2.840.10008.5.1.4.1.1.2.1": "Enhanced CT Image Storage",
@@ -176,7 +180,7 @@ def read_frames(path: Path) -> list[Frame]:
     from pydicom import dcmread
     from pydicom.datadict import tag_for_keyword
 
-    tags = [tag for keyword in (*_KEYWORDS, _SHARED, _PER_FRAME) if (tag := tag_for_keyword(keyword))]
+    tags = [tag for keyword in (*_KEYWORDS, _CTDI_PHANTOM, _SHARED, _PER_FRAME) if (tag := tag_for_keyword(keyword))]
     for _, _, group, element in _PRIVATE:
         tags += [(group << 16) + 0x10, (group << 16) + 0x1000 + element]
     try:
@@ -224,6 +228,7 @@ def _plain(dataset: Dataset) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for keyword in _KEYWORDS:
         _put(values, keyword, dataset, keyword)
+    _put_phantom(values, dataset)
     for name, creator, group, element in _PRIVATE:
         try:
             value = dataset.private_block(group, creator)[element].value
@@ -243,6 +248,7 @@ def _grouped(items: list[Dataset]) -> dict[str, Any]:
                 _put(values, keyword, inner, keyword)
         for enhanced, classic in _ENHANCED_NAMES.items():
             _put(values, classic, inner, enhanced)
+        _put_phantom(values, inner)
         if region := inner.get("AnatomicRegionSequence"):
             _put(values, "BodyPartExamined", region[0], "CodeMeaning")
     return values
@@ -253,6 +259,17 @@ def _inner_items(items: list[Dataset]) -> Iterator[Dataset]:
         for element in item:
             if element.VR == "SQ" and element.value:
                 yield element.value[0]
+
+
+def _put_phantom(values: dict[str, Any], dataset: Dataset) -> None:
+    """The diameter in cm of the phantom that CTDIvol refers to; nothing where it is another one or has no code."""
+    try:
+        for code in dataset.get(_CTDI_PHANTOM) or ():
+            named = (str(code.get("CodingSchemeDesignator", "")), str(code.get("CodeValue", "")))
+            if named in _CTDI_PHANTOMS_CM:
+                values["CTDIPhantomDiameter"] = _CTDI_PHANTOMS_CM[named]
+    except Exception:  # what stands there is no sequence of codes
+        return
 
 
 def _put(values: dict[str, Any], name: str, dataset: Dataset, keyword: str) -> None:

@@ -21,7 +21,7 @@ from CTQualityAssessmentLib.reading.errors import (
     ReadingCancelledError,
     SeveralImagesError,
 )
-from CTQualityAssessmentLib.reading.facts import stack_facts
+from CTQualityAssessmentLib.reading.facts import stack_exposures, stack_facts
 from CTQualityAssessmentLib.reading.files import ITK_SUFFIXES, NIFTI_SUFFIXES, TIFF_SUFFIXES, files_in, has_suffix
 from CTQualityAssessmentLib.reading.frames import Frame, read_frames
 from CTQualityAssessmentLib.reading.geometry import stack_affine
@@ -103,6 +103,7 @@ def _read_dicom(
         affine,
         acquisition_axis=2,
         facts=stack_facts(stack),
+        exposures=stack_exposures(stack),
         warnings=(*others, *stack.notes, *left_out, *about_geometry, *about_values),
     )
 

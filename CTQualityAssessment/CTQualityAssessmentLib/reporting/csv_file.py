@@ -22,6 +22,9 @@ COLUMNS: tuple[str, ...] = (
     "entropy_bits",
     "novelty",
     "body_fraction",
+    "tube_current_ma",
+    "exposure_mas",
+    "ctdivol_mgy",
     "refusal",
     "reason",
     *_PROBABILITIES,
@@ -47,6 +50,9 @@ def _row(one: SliceAssessment) -> dict[str, object]:
         "entropy_bits": one.entropy,
         "novelty": one.novelty,
         "body_fraction": one.body_fraction,
+        "tube_current_ma": one.tube_current_ma,
+        "exposure_mas": one.exposure_mas,
+        "ctdivol_mgy": one.ctdivol_mgy,
         **dict(zip(_PROBABILITIES, one.distribution, strict=False)),
     }
     return {

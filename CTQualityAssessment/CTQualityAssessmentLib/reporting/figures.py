@@ -16,21 +16,23 @@ from CTQualityAssessmentLib.colours import ATTENTION
 from CTQualityAssessmentLib.reporting.score_curve import draw_curve, draw_cut
 from CTQualityAssessmentLib.reporting.slice_panels import (
     DISPLAY_WINDOW,
+    TEMPERATURE_WORDS,
     Crop,
     attention_top,
     crop_to_body,
     draw_attention,
     draw_slice,
+    maps_to_show,
+    marked_slices,
     pixel_spacing,
 )
 from CTQualityAssessmentLib.reporting.words import DISCLAIMER, facts_line, headline, summary_line
-from CTQualityAssessmentLib.results import AttentionMap, VolumeAssessment
+from CTQualityAssessmentLib.results import VolumeAssessment
 from CTQualityAssessmentLib.volume import Volume
 
 _PAGE_INCHES = (8.27, 11.69)
 _DPI = 170
 _GREY = "#505050"
-_TEMPERATURES = {"scan": "where it scanned", "read": "where it read", "focus": "where it focused"}
 
 
 def write_figures(path: Path, volume: Volume, assessment: VolumeAssessment) -> None:
@@ -49,13 +51,13 @@ def draw_page(volume: Volume, assessment: VolumeAssessment) -> Figure:
     """
     figure = Figure(figsize=_PAGE_INCHES)
     FigureCanvasAgg(figure)
-    marked = _marked_slices(assessment)
+    marked = marked_slices(assessment)
     shown = marked or {"middle": len(assessment.slices) // 2}
     crop = crop_to_body(volume, list(shown.values()))
 
     _write_header(figure, assessment)
     top = GridSpec(1, 2, figure, left=0.115, right=0.925, top=0.842, bottom=0.64, width_ratios=(2.3, 1), wspace=0.06)
-    draw_curve(figure.add_subplot(top[0]), volume, assessment, marked)
+    draw_curve(figure.add_subplot(top[0]), assessment, marked)
     if volume.slice_count > 1:
         draw_cut(figure.add_subplot(top[1], anchor="E"), volume, assessment, crop, marked)
     _note(
@@ -68,19 +70,6 @@ def draw_page(volume: Volume, assessment: VolumeAssessment) -> Figure:
     _draw_slices(figure, volume, assessment, shown, crop)
     _write_footer(figure, assessment)
     return figure
-
-
-def _marked_slices(assessment: VolumeAssessment) -> dict[str, int]:
-    """Name and index of the slices that stand for the volume; one that plays two parts is shown once."""
-    summary = assessment.summary
-    if not summary.worst or summary.median_slice is None or summary.best is None:
-        return {}
-    if summary.scored == 1:
-        return {"only scored": summary.best}
-    parts = {"worst": summary.worst[0], "median": summary.median_slice, "best": summary.best}
-    if parts["median"] in (parts["worst"], parts["best"]):
-        del parts["median"]
-    return parts
 
 
 def _write_header(figure: Figure, assessment: VolumeAssessment) -> None:
@@ -107,7 +96,7 @@ def _write_header(figure: Figure, assessment: VolumeAssessment) -> None:
 def _draw_slices(
     figure: Figure, volume: Volume, assessment: VolumeAssessment, shown: dict[str, int], crop: Crop
 ) -> None:
-    maps = _maps_to_show(assessment)
+    maps = maps_to_show(assessment)
     rows_mm, columns_mm = pixel_spacing(volume.canonical_slices())
     tallness = (crop.bottom - crop.top) * rows_mm / ((crop.right - crop.left) * columns_mm)
     left, right, top, floor = 0.06, 0.90, 0.55, 0.125
@@ -127,7 +116,7 @@ def _draw_slices(
             scale_top = attention_top(one, list(shown.values()))
             draw_attention(below, volume, one, index, scale_top)
             if column == 0:
-                below.set_ylabel(_TEMPERATURES.get(one.temperature, one.temperature), fontsize=8)
+                below.set_ylabel(TEMPERATURE_WORDS.get(one.temperature, one.temperature), fontsize=8)
                 _attention_scale(figure, grid[row, :].get_position(figure), scale_top)
     text = (
         f"Soft-tissue window, width {DISPLAY_WINDOW.width:g} HU, level {DISPLAY_WINDOW.level:g} HU; "
@@ -146,19 +135,6 @@ def _slice_title(name: str, assessment: VolumeAssessment, index: int) -> str:
     if one.score is None:
         return f"{name} slice\nslice {index}, no score ({one.refusal.code if one.refusal else 'unknown'})"
     return f"{name} slice\nslice {index}, score {one.score:.1f} ({one.grade}), SD {one.sd:.1f}"
-
-
-def _maps_to_show(assessment: VolumeAssessment) -> list[AttentionMap]:
-    """The first and the last temperature of the finest stage: the overview and the closer look."""
-    if not assessment.attention or not assessment.summary.scored:
-        return []
-    stage = min(one.stage for one in assessment.attention)
-    order = list(_TEMPERATURES)
-    maps = sorted(
-        (one for one in assessment.attention if one.stage == stage),
-        key=lambda one: order.index(one.temperature) if one.temperature in order else len(order),
-    )
-    return maps if len(maps) < 2 else [maps[0], maps[-1]]
 
 
 def _attention_scale(figure: Figure, row: Bbox, top: float) -> None:

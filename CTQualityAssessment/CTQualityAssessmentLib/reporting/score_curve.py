@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.colors import ListedColormap
+from numpy.typing import NDArray
 
 from CTQualityAssessmentLib.colours import QUALITY
 from CTQualityAssessmentLib.reporting.slice_panels import (
@@ -29,7 +30,7 @@ _LABEL_POINTS = 8.0
 _REFUSED_LABEL = {"fontsize": 7, "color": "#404040", "bbox": {"facecolor": "white", "edgecolor": "none", "pad": 1}}
 
 
-def draw_curve(axes: Axes, volume: Volume, assessment: VolumeAssessment, marked: dict[str, int]) -> None:
+def draw_curve(axes: Axes, assessment: VolumeAssessment, marked: dict[str, int]) -> None:
     """Score against slice with its standard deviation, the 'Fair' line, refused stretches and the marked slices."""
     scores = assessment.scores()
     slices = np.arange(len(scores))
@@ -61,15 +62,14 @@ def draw_curve(axes: Axes, volume: Volume, assessment: VolumeAssessment, marked:
     axes.set_ylim(-0.1, MAX_SCORE + 0.3)
     axes.set_yticks(range(len(GRADES)), [f"{word}  {n}" for n, (word, _) in enumerate(GRADES)], fontsize=7)
     axes.set_xlim(-0.5 - 0.005 * len(scores), len(scores) - 0.5 + 0.005 * len(scores))
-    first, last = _ends(volume)
-    axes.set_xlabel(f"{first}  ←  slice, counted from 0  →  {last}", fontsize=7, labelpad=1)
+    axes.set_xlabel(slice_axis_label(assessment), fontsize=7, labelpad=1)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.tick_params(labelsize=7, length=2)
     axes.spines[["top", "right"]].set_visible(False)
     if len(scores) == 1:
         axes.set_xticks([0])
         return
-    spacing = volume.spacing[volume.acquisition_axis]
+    spacing = float(np.linalg.norm(_stacking(assessment)))
     millimetres = axes.secondary_xaxis("top", functions=(lambda n: n * spacing, lambda mm: mm / spacing))
     millimetres.tick_params(labelsize=6, length=2, colors="#606060")
     millimetres.set_xlabel("mm", fontsize=6, color="#606060", labelpad=1)
@@ -121,8 +121,15 @@ def _refused_stretches(assessment: VolumeAssessment) -> list[tuple[str, int, int
     return [(code, run[0], run[-1]) for code, run in found if code]
 
 
-def _ends(volume: Volume) -> tuple[str, str]:
-    """Side of the patient at which the first and the last slice lie."""
+def slice_axis_label(assessment: VolumeAssessment) -> str:
+    """What the slices are counted along, with the side of the patient at which the first and the last one lie."""
     words = {"R": "right", "L": "left", "A": "anterior", "P": "posterior", "S": "superior", "I": "inferior"}
-    towards = volume.canonical_slices().ijk_to_ras[:3, 2]
-    return words[patient_letter(-towards)], words[patient_letter(towards)]
+    towards = _stacking(assessment)
+    first, last = words[patient_letter(-towards)], words[patient_letter(towards)]
+    return f"{first}  ←  slice, counted from 0  →  {last}"
+
+
+def _stacking(assessment: VolumeAssessment) -> NDArray[np.float64]:
+    """RAS millimetres from one slice to the next."""
+    geometry = assessment.geometry
+    return np.array(geometry.ijk_to_ras)[:3, geometry.acquisition_axis]

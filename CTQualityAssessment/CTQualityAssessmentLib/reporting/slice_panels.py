@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from CTQualityAssessmentLib.assessment.body import body_mask
 from CTQualityAssessmentLib.colours import ATTENTION
-from CTQualityAssessmentLib.results import AttentionMap
+from CTQualityAssessmentLib.results import AttentionMap, VolumeAssessment
 from CTQualityAssessmentLib.volume import CanonicalSlices, Volume
 from CTQualityAssessmentLib.windows import WINDOWS
 
@@ -21,6 +21,8 @@ DISPLAY_WINDOW = WINDOWS["soft-tissue"]
 #: Overlay opacity where attention reaches the top of the scale: anatomy must stay readable below it.
 _STRONGEST_ALPHA = 0.6
 _MARGIN_MM = 12.0
+#: What the network did at each temperature of its attention, from the overview to the close look.
+TEMPERATURE_WORDS = {"scan": "where it scanned", "read": "where it read", "focus": "where it focused"}
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,32 @@ def write_sides(axes: Axes, right: NDArray[np.float64], down: NDArray[np.float64
             ha={0.5: "center", 0.015: "left", 0.985: "right"}[x],
             va={0.5: "center", 0.015: "bottom", 0.985: "top"}[y],
         )
+
+
+def marked_slices(assessment: VolumeAssessment) -> dict[str, int]:
+    """Name and index of the slices that stand for the volume; one that plays two parts is shown once."""
+    summary = assessment.summary
+    if not summary.worst or summary.median_slice is None or summary.best is None:
+        return {}
+    if summary.scored == 1:
+        return {"only scored": summary.best}
+    parts = {"worst": summary.worst[0], "median": summary.median_slice, "best": summary.best}
+    if parts["median"] in (parts["worst"], parts["best"]):
+        del parts["median"]
+    return parts
+
+
+def maps_to_show(assessment: VolumeAssessment) -> list[AttentionMap]:
+    """The first and the last temperature of the finest stage: the overview and the closer look."""
+    if not assessment.attention or not assessment.summary.scored:
+        return []
+    stage = min(one.stage for one in assessment.attention)
+    order = list(TEMPERATURE_WORDS)
+    maps = sorted(
+        (one for one in assessment.attention if one.stage == stage),
+        key=lambda one: order.index(one.temperature) if one.temperature in order else len(order),
+    )
+    return maps if len(maps) < 2 else [maps[0], maps[-1]]
 
 
 def attention_top(maps: AttentionMap, indices: list[int]) -> float:

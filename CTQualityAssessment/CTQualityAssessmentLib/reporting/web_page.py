@@ -3,71 +3,189 @@
 from __future__ import annotations
 
 import base64
+import importlib.util
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
+from CTQualityAssessmentLib.colours import ATTENTION, QUALITY
 from CTQualityAssessmentLib.measures import TISSUES, PhysicalMeasures
 from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS, range_text, reason_text, value_text
-from CTQualityAssessmentLib.reporting.words import DISCLAIMER, FACT_LABELS, fact_text, headline, summary_line
-from CTQualityAssessmentLib.results import VolumeAssessment
+from CTQualityAssessmentLib.reporting.words import (
+    DISCLAIMER,
+    FACT_LABELS,
+    dose_text,
+    fact_text,
+    headline,
+    not_the_score,
+    slice_words,
+    verdict_sentences,
+)
+from CTQualityAssessmentLib.results import GRADES, MAX_SCORE, VolumeAssessment
+from CTQualityAssessmentLib.volume import Volume
 
 _TEMPLATES = Path(__file__).with_name("templates")
+#: Worst slices in the table.
+_MOST_WORST = 10
+
+
+@dataclass(frozen=True)
+class _PageSlice:
+    """A slice with its pictures: heading, caption, and for each picture data URI, words, width and height."""
+
+    title: str
+    caption: str
+    pictures: list[tuple[str, str, int, int]]
+
+
+@dataclass(frozen=True)
+class _PagePictures:
+    """What the page shows beside words; all of it empty where nothing could be drawn."""
+
+    profile: str | None = None
+    profile_left_out: tuple[str, ...] = ()
+    spectrum: str | None = None
+    slices: tuple[_PageSlice, ...] = ()
+    attention_top: float | None = None
+    window: str = ""
 
 
 def write_web_page(
     path: Path,
     assessment: VolumeAssessment,
-    figures: Path | None = None,
-    scene: bool = False,
+    *,
+    volume: Volume | None = None,
     measures: PhysicalMeasures | None = None,
-    profile: Path | None = None,
+    scene: bool = False,
 ) -> None:
     """Write the page to ``path``.
 
     Args:
         path: where to.
         assessment: what was found.
-        figures: the PNG to show in the page, none if it was not drawn.
-        scene: True where a ``scene.mrb`` lies beside the page.
+        volume: the volume that was assessed, for pictures of its worst, median and best slice; None leaves them out.
         measures: what was measured without the network, none if it was not.
-        profile: the PNG of score, noise and size along the patient, none if it was not drawn.
+        scene: True where a ``scene.mrb`` lies beside the page.
+
+    Without matplotlib there are no charts and no pictures, and the page says so.
     """
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     text = environment.get_template("index.html").render(
         assessment=assessment,
         headline=headline(assessment),
-        summary_line=summary_line(assessment),
+        verdict=verdict_sentences(assessment),
         disclaimer=DISCLAIMER,
-        worst=[assessment.slices[n] for n in assessment.summary.worst],
+        scale=_scale(assessment),
+        worst=_worst_rows(assessment, measures),
         refusals=refused_ranges(assessment),
         facts=[(label, fact_text(name, assessment.facts)) for name, label, _ in FACT_LABELS],
-        figures=_inline(figures),
+        dose=dose_text(assessment),
+        pictures=_draw(assessment, volume, measures),
+        attention_colours=_gradient(ATTENTION.rgb(12)),
         measures=measures,
         measure_rows=_measure_rows(measures) if measures else [],
         tissue_rows=_tissue_rows(measures) if measures else [],
-        profile=_inline(profile),
+        not_the_score=not_the_score(assessment),
         scene=scene,
     )
     path.write_text(text, encoding="utf-8")
 
 
-def _inline(picture: Path | None) -> str | None:
-    return base64.b64encode(picture.read_bytes()).decode("ascii") if picture else None
+def _draw(assessment: VolumeAssessment, volume: Volume | None, measures: PhysicalMeasures | None) -> _PagePictures:
+    """Charts and pictures; 3D Slicer has no matplotlib unless someone installed it."""
+    if importlib.util.find_spec("matplotlib") is None:
+        return _PagePictures()
+    from CTQualityAssessmentLib.reporting.page_charts import profile_svg, spectrum_svg
+
+    profile, left_out = profile_svg(assessment, measures)
+    spectrum = spectrum_svg(measures) if measures else None
+    drawn = _PagePictures(_data("svg+xml", profile), tuple(left_out), spectrum and _data("svg+xml", spectrum))
+    if volume is None:
+        return drawn
+    from CTQualityAssessmentLib.reporting.slice_panels import DISPLAY_WINDOW
+    from CTQualityAssessmentLib.reporting.slice_pictures import slice_pictures
+
+    found, top = slice_pictures(volume, assessment)
+    slices = tuple(
+        _PageSlice(
+            f"{one.part.capitalize()} slice",
+            slice_words(assessment, one.index, measures),
+            [(_data("png", p.png), p.shows, p.width, p.height) for p in one.pictures],
+        )
+        for one in found
+    )
+    window = f"width {DISPLAY_WINDOW.width:g} HU, level {DISPLAY_WINDOW.level:g} HU"
+    return replace(drawn, slices=slices, attention_top=top, window=window)
 
 
-def _measure_rows(measures: PhysicalMeasures) -> list[tuple[str, str, str, str]]:
-    """Label, value or reason, range over the slices with their number, and how to read it."""
+def _data(kind: str, content: bytes | str) -> str:
+    raw = content.encode("utf-8") if isinstance(content, str) else content
+    return f"data:image/{kind};base64,{base64.b64encode(raw).decode('ascii')}"
+
+
+def _gradient(colours: Any) -> str:
+    """A CSS gradient from left to right through colours of ``(n, 3)`` in 0 ... 1."""
+    steps = ", ".join("#" + "".join(f"{round(255 * part):02x}" for part in colour) for colour in colours)
+    return f"linear-gradient(to right, {steps})"
+
+
+def _scale(assessment: VolumeAssessment) -> dict[str, Any]:
+    """The scale from Bad to Excellent with the volume's mean and range on it, in percent of its length."""
+    summary = assessment.summary
+
+    def place(score: float | None) -> float | None:
+        return None if score is None else round(100 * score / MAX_SCORE, 2)
+
+    return {
+        "colours": _gradient(QUALITY.rgb(16)),
+        "grades": [(word, place(float(n))) for n, (word, _) in enumerate(GRADES)],
+        "mean": place(summary.mean),
+        "low": place(summary.minimum),
+        "high": place(summary.maximum),
+    }
+
+
+def _worst_rows(assessment: VolumeAssessment, measures: PhysicalMeasures | None) -> list[list[str]]:
+    """Slice, score, grade, SD, novelty, noise and tube current of the worst slices."""
+
+    def text(value: float | None, form: str) -> str:
+        return "n/a" if value is None else format(value, form)
+
+    rows = []
+    for index in assessment.summary.worst[:_MOST_WORST]:
+        one = assessment.slices[index]
+        noise = measures.slices[index].noise_hu if measures else None
+        rows.append(
+            [
+                str(index),
+                text(one.score, ".2f"),
+                one.grade or "n/a",
+                text(one.sd, ".2f"),
+                text(one.novelty, ".2f"),
+                text(noise, ".1f"),
+                text(one.tube_current_ma, ".0f"),
+            ]
+        )
+    return rows
+
+
+def _measure_rows(measures: PhysicalMeasures) -> list[tuple[str, str, str, int, str]]:
+    """Label, value or reason, range over the slices, their number, and how to read it."""
     rows = []
     for words in MEASURE_WORDS:
         reason = reason_text(words, measures)
         value = f"n/a: {reason}" if reason else value_text(words, measures.volume)
-        spread = range_text(words, measures.volume)
         count = measures.volume.slices_measured[words.name]
-        rows.append((words.label, value, f"{spread} ({count} slices)" if spread else "", words.how_to_read))
+        rows.append((words.label, value, range_text(words, measures.volume), count, words.how_to_read))
     return rows
 
 

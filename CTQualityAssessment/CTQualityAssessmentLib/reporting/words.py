@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from CTQualityAssessmentLib.measures import PhysicalMeasures
 from CTQualityAssessmentLib.results import FAIR_SCORE, VolumeAssessment
 
 DISCLAIMER = "A research tool, not a medical device; do not judge denoised images by this score alone."
@@ -18,6 +19,7 @@ FACT_LABELS: tuple[tuple[str, str, str], ...] = (
     ("tube_current_ma", "Tube current", "mA"),
     ("exposure_mas", "Exposure", "mAs"),
     ("ctdivol_mgy", "CTDIvol", "mGy"),
+    ("ctdi_phantom_cm", "CTDI phantom", "cm"),
     ("kernel", "Kernel", ""),
     ("reconstruction", "Reconstruction", ""),
     ("slice_thickness_mm", "Slice thickness", "mm"),
@@ -34,7 +36,10 @@ def headline(assessment: VolumeAssessment) -> tuple[str, str]:
     if summary.mean is None:
         reasons = {one.refusal.reason for one in assessment.slices if one.refusal}
         return "No score", "No slice could be scored. " + " ".join(sorted(reasons)[:2])
-    return f"{summary.mean:.1f} of 4: {summary.grade}", f"Mean over the scored slices; {summary.meaning}."
+    return (
+        f"{summary.mean:.1f} of 4: {summary.grade}",
+        f"Mean over the scored slices; the word stands for: {summary.meaning}.",
+    )
 
 
 def summary_line(assessment: VolumeAssessment) -> str:
@@ -62,6 +67,85 @@ def fact_text(name: str, facts: Mapping[str, Any]) -> str:
         return "yes" if value else "no"
     text = f"{value:.4g}" if isinstance(value, (int, float)) else str(value)
     return f"{text} {unit}".strip()
+
+
+def verdict_sentences(assessment: VolumeAssessment) -> list[str]:
+    """The volume in words, sentence by sentence, as one would tell it to a colleague."""
+    summary = assessment.summary
+    found = []
+    if summary.scored:
+        below = sum(1 for one in assessment.slices if one.score is not None and one.score < FAIR_SCORE)
+        slices = "The one scored slice" if summary.scored == 1 else f"{below} of {summary.scored} scored slices"
+        verb = "is" if summary.scored == 1 and below else "is not" if summary.scored == 1 else _be(below)
+        found.append(f"{slices} {verb} below {FAIR_SCORE:g}, the score of Fair.")
+    if summary.scored > 1 and summary.best is not None:
+        worst, best = assessment.slices[summary.worst[0]], assessment.slices[summary.best]
+        found += [
+            f"The worst is slice {worst.index} ({worst.score:.1f}, {worst.grade}), the best slice {best.index} "
+            f"({best.score:.1f}, {best.grade}); the median score is {summary.median:.1f}, the 10th percentile "
+            f"{summary.percentile_10:.1f}.",
+            f"The scored slices span {summary.scored_range_mm:.0f} mm.",
+        ]
+    if summary.refused and summary.scored:
+        found.append(f"{summary.refused} of {summary.slices} slices {_have(summary.refused)} no score.")
+    return found
+
+
+def _be(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _have(count: int) -> str:
+    return "has" if count == 1 else "have"
+
+
+def slice_words(assessment: VolumeAssessment, index: int, measures: PhysicalMeasures | None = None) -> str:
+    """One slice in a line: score or refusal, then noise and dose where they are known."""
+    one = assessment.slices[index]
+    if one.score is None:
+        parts = [f"slice {index}, no score: {one.refusal.reason if one.refusal else 'unknown'}"]
+    else:
+        sd = "" if one.sd is None else f" ± {one.sd:.1f}"
+        parts = [f"slice {index}, score {one.score:.1f}{sd} ({one.grade})"]
+    if measures and measures.slices[index].noise_hu is not None:
+        parts.append(f"noise {measures.slices[index].noise_hu:.1f} HU")
+    if one.tube_current_ma is not None:
+        parts.append(f"{one.tube_current_ma:.0f} mA")
+    if one.ctdivol_mgy is not None:
+        parts.append(f"CTDIvol {one.ctdivol_mgy:.1f} mGy")
+    return ", ".join(parts)
+
+
+def dose_text(assessment: VolumeAssessment) -> list[tuple[str, str]]:
+    """Label and range over the slices of what their own headers say about dose; empty where they say nothing."""
+    found = []
+    for name, label, unit in FACT_LABELS:
+        if name not in ("tube_current_ma", "exposure_mas", "ctdivol_mgy"):
+            continue
+        values = [value for one in assessment.slices if (value := getattr(one, name)) is not None]
+        if values and min(values) < max(values):
+            found.append((f"{label}, slice by slice", f"{min(values):.4g} to {max(values):.4g} {unit}"))
+    return found
+
+
+def not_the_score(assessment: VolumeAssessment) -> list[str]:
+    """What the score must not be taken for, one sentence each."""
+    labels = (
+        "Its training labels were computed from simulated noise and missing views; no radiologist gave them."
+        if assessment.model.simulated_labels
+        else "It was trained on the scores of a few readers, and says what they would probably have said."
+    )
+    return [
+        f"It is not a radiologist's opinion. {labels}",
+        "It is not a statement about the patient: it does not know whether a lesion can be seen, nor whether phase, "
+        "range and protocol were the right ones.",
+        "It is not a measure of dose or of the scanner; the physical measures are nearer to that.",
+        "It is not fit to judge a denoised or iteratively reconstructed image alone: a smoother image can score higher "
+        "while it shows less.",
+        "The standard deviation is the network's own doubt. It is not calibrated against readers.",
+        "A slice without a score is not a bad slice: the program does not know.",
+        "Scores of different weights cannot be compared: compare the SHA-256 below first.",
+    ]
 
 
 def facts_line(assessment: VolumeAssessment) -> str:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from CTQualityAssessmentLib.assessment import body_mask
+from CTQualityAssessmentLib.assessment.measures import measure_volume
 from CTQualityAssessmentLib.mrml.assessment_nodes import add_assessment
 from CTQualityAssessmentLib.mrml.scene import create_bare_scene
 from CTQualityAssessmentLib.mrml.scene_file import save_scene
@@ -18,6 +19,7 @@ from CTQualityAssessmentLib.reporting.csv_file import write_csv
 from CTQualityAssessmentLib.reporting.figures import write_figures
 from CTQualityAssessmentLib.reporting.folder import result_folder
 from CTQualityAssessmentLib.reporting.json_file import write_json
+from CTQualityAssessmentLib.reporting.measures_file import write_measures
 from CTQualityAssessmentLib.reporting.web_page import write_web_page
 from CTQualityAssessmentLib.results import VolumeAssessment
 from CTQualityAssessmentLib.volume import Volume
@@ -29,6 +31,8 @@ FILES: dict[str, str] = {
     "assessment.json": "application/json",
     "slices.csv": "text/csv",
     "index.html": "text/html",
+    "measures.json": "application/json",
+    "measures.csv": "text/csv",
     "scene.mrb": "application/octet-stream",
 }
 FOLDER = "export"
@@ -38,11 +42,13 @@ def export(folder: Path, volume: Volume, assessment: VolumeAssessment) -> None:
     """Write :data:`FILES` into ``folder``, all of them or none."""
     slices = volume.canonical_slices()
     columns_mm, rows_mm, _ = (sum(x * x for x in slices.ijk_to_ras[:3, axis]) ** 0.5 for axis in range(3))
+    measures = measure_volume(volume)
     with result_folder(folder) as scratch:
         write_json(scratch / "assessment.json", assessment)
         write_csv(scratch / "slices.csv", assessment)
         write_figures(scratch / "figures.png", volume, assessment)
-        write_web_page(scratch / "index.html", assessment, scratch / "figures.png", scene=True)
+        write_measures(scratch, measures)
+        write_web_page(scratch / "index.html", assessment, volume=volume, measures=measures, scene=True)
         bare = create_bare_scene()
         node = add_volume(bare.scene, volume)
         add_assessment(bare.scene, node, assessment, body_mask(slices.hu, (rows_mm, columns_mm)))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.results import AttentionMap, VolumeAssessment
-from CTQualityAssessmentLib.volume import AcquisitionFacts, Volume
+from CTQualityAssessmentLib.volume import AcquisitionFacts, SliceExposure, Volume
 from CTQualityAssessmentLib.worker.protocol import AssessRequest
 
 ASSESSMENT = "assessment.json"
@@ -43,6 +43,7 @@ def write_volume(path: Path, volume: Volume) -> dict[str, Any]:
         "facts": volume.facts.known(),
         "warnings": list(volume.warnings),
         "units": volume.units,
+        "exposures": [[one.tube_current_ma, one.exposure_mas, one.ctdivol_mgy] for one in volume.exposures],
     }
 
 
@@ -64,6 +65,7 @@ def read_volume_file(request: AssessRequest) -> Volume:
             AcquisitionFacts(**request.facts),
             tuple(request.warnings),
             request.units,
+            tuple(SliceExposure(*one) for one in request.exposures),
         )
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ExchangeError from error

@@ -86,6 +86,7 @@ class AssessRequest:
         facts: for ``array``, fields of ``AcquisitionFacts`` that are known.
         warnings: for ``array``, what the reader had to say.
         units: for ``array``, as in ``Volume``.
+        exposures: for ``array``, tube current (mA), exposure (mAs) and CTDIvol (mGy) of each slice, or empty.
         model: name or folder of a bundle; None for the default.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         batch: slices at a time; None for one at a time on the CPU, where that is as fast and cancels soonest, and four
@@ -103,6 +104,7 @@ class AssessRequest:
     facts: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     units: str = "HU"
+    exposures: list[list[float | None]] = field(default_factory=list)
     model: str | None = None
     device: str = "auto"
     batch: int | None = None

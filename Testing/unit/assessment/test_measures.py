@@ -10,7 +10,7 @@ from CTQualityAssessmentLib.assessment.measures import measure_volume
 from CTQualityAssessmentLib.assessment.measures.nps import noise_power, radial_spectrum
 from CTQualityAssessmentLib.assessment.measures.size import size_specific_dose
 from CTQualityAssessmentLib.measures import FIGURES, REASONS, PhysicalMeasures
-from CTQualityAssessmentLib.volume import Volume
+from CTQualityAssessmentLib.volume import SliceExposure, Volume
 from scipy import ndimage
 
 from Testing.measures_factory import (
@@ -36,7 +36,9 @@ def patient():
 
 @pytest.fixture(scope="module")
 def volume(patient):
-    return as_volume([noisy(patient, NOISE, seed) for seed in range(3)], ctdivol_mgy=10.0, body_part="ABDOMEN")
+    return as_volume(
+        [noisy(patient, NOISE, seed) for seed in range(3)], ctdivol_mgy=10.0, ctdi_phantom_cm=32, body_part="ABDOMEN"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +77,24 @@ def test_water_equivalent_diameter_and_dose(measures):
     assert size_specific_dose(1.0, 316.0) == pytest.approx(1.16, abs=0.01)  # Report 204, table 1D
     assert size_specific_dose(1.0, 160.0, phantom_cm=16) == pytest.approx(1.01, abs=0.01)  # table 2D
     assert "32 cm" in measures.notes[0]
+
+
+def test_dose_refers_to_the_phantom_that_the_headers_name(volume, measures):
+    """A child's scan is often given for the 16 cm phantom: with the factors for 32 cm its dose would be told double."""
+    small = measure_volume(replace(volume, facts=replace(volume.facts, ctdi_phantom_cm=16))).volume
+    diameter = measures.volume.water_equivalent_diameter_mm
+    assert small.ssde_mgy == pytest.approx(10.0 * 1.874799 * np.exp(-0.03871313 * diameter / 10), rel=1e-4)
+    assert measures.volume.ssde_mgy / small.ssde_mgy > 1.8
+
+
+def test_dose_follows_the_dose_of_each_slice(volume, measures):
+    """Where the scanner turned the dose down, the patient's dose there is lower; a slice without CTDIvol has none."""
+    exposures = (SliceExposure(ctdivol_mgy=10.0), SliceExposure(ctdivol_mgy=5.0), SliceExposure(tube_current_ma=80.0))
+    found = measure_volume(replace(volume, exposures=exposures))
+    assert found.slices[0].ssde_mgy == pytest.approx(measures.slices[0].ssde_mgy)
+    assert found.slices[1].ssde_mgy == pytest.approx(measures.slices[1].ssde_mgy / 2)
+    assert found.slices[2].ssde_mgy is None and found.slices[2].missing["ssde_mgy"] == "no-ctdivol"
+    assert "each slice's own CTDIvol" in found.notes[0] and "32 cm" in found.notes[0]
 
 
 def test_spectrum_of_noise_with_a_known_spectrum():
@@ -157,6 +177,7 @@ def test_geometry_of_storage_does_not_matter(volume, measures):
         (lambda v: replace(v, hu=v.hu[:, 30:194, 50:174]), "water_equivalent_diameter_mm", "beyond-field"),
         (lambda v: replace(v, hu=v.hu[:, 30:194, 50:174]), "ssde_mgy", "beyond-field"),
         (lambda v: replace(v, facts=replace(v.facts, ctdivol_mgy=None)), "ssde_mgy", "no-ctdivol"),
+        (lambda v: replace(v, facts=replace(v.facts, ctdi_phantom_cm=None)), "ssde_mgy", "no-phantom"),
         (lambda v: replace(v, facts=replace(v.facts, body_part="HEAD")), "ssde_mgy", "head"),
         (lambda v: replace(v, ijk_to_ras=v.ijk_to_ras[[2, 1, 0, 3]]), "water_equivalent_diameter_mm", "not-axial"),
         (lambda v: replace(v, units="challenge"), "edge_10_90_mm", "no-spacing"),

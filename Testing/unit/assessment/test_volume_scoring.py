@@ -11,7 +11,7 @@ import torch
 from CTQualityAssessmentLib.assessment import assess_volume, summarise
 from CTQualityAssessmentLib.models import load_bundle
 from CTQualityAssessmentLib.results import GRADES, VolumeAssessment, grade, snap_score
-from CTQualityAssessmentLib.volume import AcquisitionFacts, Volume
+from CTQualityAssessmentLib.volume import AcquisitionFacts, SliceExposure, Volume
 
 from Testing.bundle_factory import INPUT_SIZE, write_bundle
 
@@ -54,6 +54,17 @@ def test_the_json_form_is_complete_and_reads_back(model):
     result = assess_volume(volume_of(patient()), model)
     text = json.dumps(result.to_dict(), allow_nan=False)
     assert VolumeAssessment.from_dict(json.loads(text)) == replace(result, attention=())
+
+
+def test_dose_of_the_headers_stays_with_its_slice(model):
+    """A score beside the dose of another slice would blame the wrong one; refused slices keep theirs too."""
+    hu = patient()
+    hu[2] = -1000
+    exposures = tuple(SliceExposure(100.0 + k, None, 5.0 + k) for k in range(6))
+    result = assess_volume(volume_of(hu, exposures=exposures), model)
+    assert [one.tube_current_ma for one in result.slices] == [100.0 + k for k in range(6)]
+    assert [one.ctdivol_mgy for one in result.slices] == [5.0 + k for k in range(6)]
+    assert result.slices[2].refusal and all(one.exposure_mas is None for one in result.slices)
 
 
 def test_batch_size_threads_and_repetition_do_not_change_scores(model):

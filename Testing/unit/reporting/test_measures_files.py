@@ -17,7 +17,7 @@ from CTQualityAssessmentLib.reporting.measures_file import (
     read_measures,
     write_measures,
 )
-from CTQualityAssessmentLib.reporting.profile_curve import draw_profile, write_profile
+from CTQualityAssessmentLib.reporting.page_charts import draw_profile
 from CTQualityAssessmentLib.reporting.web_page import write_web_page
 
 from Testing.assessment_factory import make_assessment
@@ -67,19 +67,19 @@ def test_csv_has_a_row_a_slice_and_reasons(measures, tmp_path):
 def test_page_shows_each_measure_with_value_and_how_to_read_it(volume, measures, tmp_path):
     """A reader who is no physicist meets no bare number, and n/a comes with its reason."""
     assessment = make_assessment(volume)
-    write_profile(tmp_path / "profile.png", measures, assessment)
-    write_web_page(tmp_path / "index.html", assessment, measures=measures, profile=tmp_path / "profile.png")
+    write_web_page(tmp_path / "index.html", assessment, measures=measures)
     page = html.unescape((tmp_path / "index.html").read_text(encoding="utf-8"))
     for words in MEASURE_WORDS:
         assert words.label in page and words.how_to_read in page
     assert f"{measures.volume.noise_hu:.1f} HU" in page and "n/a: The headers give no CTDIvol." in page
-    assert page.count("data:image/png;base64,") == 1 and "measures.csv" in page
+    # The curves along the patient and the noise power spectrum.
+    assert page.count("data:image/svg+xml;base64,") == 2 and "measures.csv" in page
 
 
 def test_profile_draws_what_there_is(volume, measures):
     """Noise and size stand beside the score along the patient; a figure nobody has takes no room."""
-    figure = draw_profile(measures, make_assessment(volume))
-    labels = [axes.get_ylabel() for axes in figure.axes]
-    assert labels == ["Score (0-4)", "Noise (HU)", "Water-equivalent\ndiameter (mm)"]
+    figure, _ = draw_profile(make_assessment(volume), measures)
+    labels = [axes.get_ylabel() for axes in figure.axes[1:]]
+    assert labels == ["Noise (HU)", "Water-equivalent\ndiameter (mm)"]
     drawn = figure.axes[1].lines[0].get_ydata()
     assert list(drawn) == [one.noise_hu for one in measures.slices]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import pytest
 from CTQualityAssessmentLib.reporting.csv_file import COLUMNS, write_csv
@@ -33,3 +34,14 @@ def test_refused_slice_has_empty_numbers_and_its_reason(tmp_path):
         row = next(csv.DictReader(file))
     assert (row["score"], row["snapped"], row["grade"], row["p_2.0"]) == ("", "", "", "")
     assert row["refusal"] == "no-body" and row["reason"] == assessment.slices[0].refusal.reason
+
+
+def test_dose_of_the_slice_is_in_its_row(tmp_path):
+    """Dose against score is the first plot a physicist makes of the table; what a header does not say stays empty."""
+    assessment = make_assessment(make_volume())
+    slices = tuple(replace(one, tube_current_ma=100.0 + one.index, ctdivol_mgy=5.25) for one in assessment.slices)
+    write_csv(tmp_path / "slices.csv", replace(assessment, slices=slices))
+    with (tmp_path / "slices.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["tube_current_ma"]) for row in rows] == [100.0 + n for n in range(6)]
+    assert {row["ctdivol_mgy"] for row in rows} == {"5.25"} and {row["exposure_mas"] for row in rows} == {""}

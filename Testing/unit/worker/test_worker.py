@@ -7,14 +7,21 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from CTQualityAssessmentLib.assessment import assess_volume
 from CTQualityAssessmentLib.models import load_bundle
-from CTQualityAssessmentLib.volume import AcquisitionFacts, Volume
-from CTQualityAssessmentLib.worker.exchange import ExchangeError, read_result, write_result, write_volume
+from CTQualityAssessmentLib.volume import AcquisitionFacts, SliceExposure, Volume
+from CTQualityAssessmentLib.worker.exchange import (
+    ExchangeError,
+    read_result,
+    read_volume_file,
+    write_result,
+    write_volume,
+)
 from CTQualityAssessmentLib.worker.faults import describe
 from CTQualityAssessmentLib.worker.protocol import (
     CLOSING_SECONDS,
@@ -194,3 +201,12 @@ def test_requests_and_results_survive_their_files(tmp_path, bundle):
     (tmp_path / "attention.npz").write_bytes(b"cut")
     with pytest.raises(ExchangeError):
         read_result(tmp_path)
+
+
+def test_dose_of_the_slices_reaches_the_worker(tmp_path):
+    """Otherwise the report of a viewer has no dose curve where that of the command line has one."""
+    exposures = tuple(SliceExposure(100.0 + k, None, 5.0) for k in range(5))
+    volume = replace(make_volume(), exposures=exposures)
+    fields = write_volume(tmp_path / "v.npy", volume)
+    request = AssessRequest.from_message(decode(encode(AssessRequest(id="1", folder="f", **fields).to_message())))
+    assert read_volume_file(request).exposures == exposures

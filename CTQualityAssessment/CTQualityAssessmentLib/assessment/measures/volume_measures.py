@@ -49,7 +49,6 @@ _NEED_SPACING = (
     "water_equivalent_diameter_mm",
     "ssde_mgy",
 )
-_SSDE_NOTE = "SSDE takes CTDIvol for that of the 32 cm body phantom, and the same for all slices."
 
 
 @dataclass
@@ -94,7 +93,7 @@ def measure_volume(
                 partial = True
                 break
             batch = range(first, min(first + 4 * workers, count))
-            done = pool.map(lambda k: _measure_slice(volume, slices.hu[k], row_column_mm, k % every == 0), batch)
+            done = pool.map(lambda k: _measure_slice(volume, slices.hu[k], k, row_column_mm, k % every == 0), batch)
             found[batch.start : batch.stop] = list(done)
             progress(batch.stop, count, "Measuring slices")
     measured = _of_volume(found, row_column_mm)
@@ -106,13 +105,15 @@ def measure_volume(
             for k, one in enumerate(found)
         ),
         reasons={code: REASONS[code] for code in codes},
-        notes=(_SSDE_NOTE,) if measured.ssde_mgy is not None else (),
+        notes=(_dose_note(volume),) if measured.ssde_mgy is not None else (),
         seconds=round(time.monotonic() - started, 3),
         partial=partial,
     )
 
 
-def _measure_slice(volume: Volume, hu: NDArray[np.generic], spacing_mm: tuple[float, float], with_edge: bool) -> _Found:
+def _measure_slice(
+    volume: Volume, hu: NDArray[np.generic], index: int, spacing_mm: tuple[float, float], with_edge: bool
+) -> _Found:
     if volume.facts.modality not in (None, "CT"):
         return _nothing("not-ct")
     grid = slice_grid(hu, spacing_mm)
@@ -124,7 +125,7 @@ def _measure_slice(volume: Volume, hu: NDArray[np.generic], spacing_mm: tuple[fl
     _measure_noise(found, grid)
     if volume.units == "HU":
         _measure_edge(found, grid, with_edge)
-        _measure_size(found, grid, volume)
+        _measure_size(found, grid, volume, index)
     else:
         found.power, found.regions = None, 0
         for name in _NEED_SPACING:
@@ -167,7 +168,7 @@ def _measure_edge(found: _Found, grid: SliceGrid, wanted: bool) -> None:
     _keep(found, "edge_10_90_mm", value, "no-free-skin" if wanted else "not-sampled")
 
 
-def _measure_size(found: _Found, grid: SliceGrid, volume: Volume) -> None:
+def _measure_size(found: _Found, grid: SliceGrid, volume: Volume, index: int) -> None:
     """Water-equivalent diameter and the dose that goes with it."""
     normal = volume.canonical_slices().ijk_to_ras[:3, 2]
     reason = None
@@ -180,15 +181,29 @@ def _measure_size(found: _Found, grid: SliceGrid, volume: Volume) -> None:
         return
     diameter = water_equivalent_diameter(grid)
     found.figures["water_equivalent_diameter_mm"] = diameter
-    dose, part = volume.facts.ctdivol_mgy, (volume.facts.body_part or "").upper()
+    dose, part = _ctdivol(volume, index), (volume.facts.body_part or "").upper()
+    phantom = volume.facts.ctdi_phantom_cm
     if dose is None:
         found.missing["ssde_mgy"] = "no-ctdivol"
     elif any(word in part for word in ("HEAD", "BRAIN", "SKULL")):
         found.missing["ssde_mgy"] = "head"
+    elif phantom is None:
+        found.missing["ssde_mgy"] = "no-phantom"
     elif not FITTED_MM[0] <= diameter <= FITTED_MM[1]:
         found.missing["ssde_mgy"] = "outside-fit"
     else:
-        found.figures["ssde_mgy"] = size_specific_dose(dose, diameter)
+        found.figures["ssde_mgy"] = size_specific_dose(dose, diameter, round(phantom))
+
+
+def _ctdivol(volume: Volume, index: int) -> float | None:
+    """CTDIvol in mGy of one slice as its own header says it; of the scan where the slices have no headers."""
+    return volume.exposures[index].ctdivol_mgy if volume.exposures else volume.facts.ctdivol_mgy
+
+
+def _dose_note(volume: Volume) -> str:
+    values = {_ctdivol(volume, k) for k in range(volume.slice_count)} - {None}
+    which = "each slice's own CTDIvol" if len(values) > 1 else "one CTDIvol for all slices"
+    return f"SSDE takes {which}, which refers to the {volume.facts.ctdi_phantom_cm:g} cm phantom."
 
 
 def _of_volume(found: Sequence[_Found], spacing_mm: tuple[float, float]) -> VolumeMeasures:

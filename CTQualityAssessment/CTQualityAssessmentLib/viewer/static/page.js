@@ -240,7 +240,7 @@
         </div>
         <div v-else class="scroll">
           <template v-if="result">
-            <p v-for="[name, text] in [['index.html', 'Report: one page with figures'], ['slices.csv', 'Table of slices'], ['assessment.json', 'Everything, for programs'], ['scene.mrb', 'Scene for 3D Slicer']]" :key="name">
+            <p v-for="[name, text] in [['index.html', 'Report: one page with figures'], ['slices.csv', 'Table of slices'], ['measures.csv', 'Physical measures of slices'], ['measures.json', 'Physical measures, for programs'], ['assessment.json', 'Everything, for programs'], ['scene.mrb', 'Scene for 3D Slicer']]" :key="name">
               <button type="button" :data-test="'save-' + name" @click="save(name)" :disabled="sending !== null">{{ sending === name ? 'Writing…' : 'Save ' + name }}</button> <span class="quiet">{{ text }}</span></p>
             <p class="quiet">The files name no patient. The first one takes some seconds.</p>
           </template>

@@ -1,0 +1,100 @@
+"""The slices that stand for a volume as PNG pictures for the web page, each pixel of the scanner one pixel."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from CTQualityAssessmentLib.reporting.slice_panels import (
+    TEMPERATURE_WORDS,
+    Crop,
+    attention_top,
+    crop_to_body,
+    draw_attention,
+    draw_slice,
+    maps_to_show,
+    marked_slices,
+    pixel_spacing,
+)
+from CTQualityAssessmentLib.results import AttentionMap, VolumeAssessment
+from CTQualityAssessmentLib.volume import Volume
+
+_DPI = 100
+#: Smaller slices are enlarged by whole factors until they are this wide, so that their letters can be read.
+_LEAST_WIDTH = 260
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG, what it shows in a few words, and its size in pixels."""
+
+    png: bytes
+    shows: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class PicturedSlice:
+    """Which part a slice plays ("worst"), its index, and its pictures: plain first, then with attention."""
+
+    part: str
+    index: int
+    pictures: tuple[Picture, ...]
+
+
+def slice_pictures(volume: Volume, assessment: VolumeAssessment) -> tuple[list[PicturedSlice], float | None]:
+    """Worst, median and best slice, or the middle one where none was scored.
+
+    Returns:
+        The slices; and where the colour scale of their attention ends, relative to an even spread, None where there is
+        no attention.
+    """
+    shown = marked_slices(assessment) or {"middle": len(assessment.slices) // 2}
+    crop = crop_to_body(volume, list(shown.values()))
+    maps = maps_to_show(assessment)
+    # One scale for all, so that colours can be compared between pictures.
+    top = max((attention_top(one, list(shown.values())) for one in maps), default=None)
+    found = [
+        PicturedSlice(
+            part,
+            index,
+            (
+                _picture(volume, index, crop, None, 0.0, f"slice {index}"),
+                *(
+                    _picture(
+                        volume, index, crop, one, top or 0.0, TEMPERATURE_WORDS.get(one.temperature, one.temperature)
+                    )
+                    for one in maps
+                ),
+            ),
+        )
+        for part, index in shown.items()
+    ]
+    return found, top
+
+
+def _picture(volume: Volume, index: int, crop: Crop, attention: AttentionMap | None, top: float, shows: str) -> Picture:
+    rows_mm, columns_mm = pixel_spacing(volume.canonical_slices())
+    columns, rows = crop.right - crop.left, crop.bottom - crop.top
+    factor = max(1, -(-_LEAST_WIDTH // columns))
+    size = (columns * factor / _DPI, rows * factor * rows_mm / columns_mm / _DPI)
+    figure = Figure(figsize=size, dpi=_DPI, facecolor="black")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_axes((0, 0, 1, 1))
+    draw_slice(axes, volume, index, crop)
+    if attention is not None:
+        draw_attention(axes, volume, attention, index, top)
+    axes.set_axis_off()
+    canvas.draw()
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    if attention is None:
+        image = image.convert("L")
+    buffer = io.BytesIO()
+    image.save(buffer, "png", optimize=True)
+    return Picture(buffer.getvalue(), shows, image.width, image.height)
