@@ -5,11 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from CTQualityAssessmentLib.measures import PhysicalMeasures, VolumeMeasures
 from CTQualityAssessmentLib.reading import read_with_source
 from CTQualityAssessmentLib.reading.errors import IncompleteHeadersError, NotDicomError
+from CTQualityAssessmentLib.results import Refusal, SliceAssessment
 
 from Testing.assessment_factory import MODEL, make_assessment, make_attention
 from Testing.dicom_factory import AXIAL, PATIENT, body, enhanced_dataset, save, write_series
@@ -36,13 +39,13 @@ GEOMETRIES = {
 }
 
 
-def written(folder, path, **summary):
+def written(folder, path, scores=None, measures=None, **changes):
     """The series at the path with an assessment, and its DICOM files by name."""
     volume, source = read_with_source(path)
     maps = [make_attention(volume, name, grid=GRID) for name in ("scan", "focus")]
-    assessment = make_assessment(volume, attention=maps)
+    assessment = replace(make_assessment(volume, scores, attention=maps), **changes)
     folder.mkdir()
-    names = write_dicom(folder, assessment, source, **summary)
+    names = write_dicom(folder, assessment, source, measures)
     assert names == ("report.dcm", "attention-scan-stage3.dcm", "attention-focus-stage3.dcm")
     return volume, source, assessment, {name: folder / name for name in names}
 
@@ -216,6 +219,36 @@ def test_report_says_what_the_assessment_says(tmp_path):
             assert found["111029", None] == (pytest.approx(25 * one.score), "{0:100}")
             assert found["score", None] == (pytest.approx(one.score), "{0:4}")
             assert found["score", "386136009"][0] == pytest.approx(one.sd)
+
+
+def test_cancelled_and_wholly_refused_runs_are_told_apart_from_complete_ones(tmp_path):
+    """An archive must not hold half a run as the whole, nor a run without a score as a bad score."""
+    write_series(tmp_path / "ct", body())
+    *_, files = written(tmp_path / "refused", tmp_path / "ct", scores=[None] * 6)
+    series, slices = groups_of(files["report.dcm"])
+    assert numbers_of(series) == {("slices-scored", None): (0.0, "1"), ("slices-refused", None): (6.0, "1")}
+    assert len(slices) == 6 and not items(series, "CODE")
+    assert dcmread(files["report.dcm"]).CompletionFlag == "COMPLETE"
+
+    volume, _ = read_with_source(tmp_path / "ct")
+    not_run = Refusal("not-run", "The run was cancelled before this slice.")
+    done = make_assessment(volume).slices
+    stopped = (*done[:5], SliceAssessment(5, done[5].centre_ras, 0.0, refusal=not_run))
+    *_, files = written(tmp_path / "stopped", tmp_path / "ct", partial=True, slices=stopped)
+    assert dcmread(files["report.dcm"]).CompletionFlag == "PARTIAL"
+    last = groups_of(files["report.dcm"])[1]["Slice 5, counted from 0"]
+    assert items(last, "CODE")[0].ConceptCodeSequence[0].CodeValue == "114007"
+
+
+def test_physical_measures_stand_in_the_group_of_the_series(tmp_path):
+    """A physicist finds noise and dose under the standard's names and units; what was not measured is left out."""
+    write_series(tmp_path / "ct", body())
+    of_volume = VolumeMeasures(noise_hu=12.5, water_equivalent_diameter_mm=271.0, ssde_mgy=9.25)
+    *_, files = written(tmp_path / "out", tmp_path / "ct", measures=PhysicalMeasures(of_volume, (), {}))
+    found = numbers_of(groups_of(files["report.dcm"])[0])
+    assert found["noise", None] == (12.5, "[hnsf'U]")
+    assert found["113980", None] == (271.0, "mm") and found["113930", None] == (9.25, "mGy")
+    assert ("113060", None) not in found and ("cnr", None) not in found
 
 
 def test_objects_are_filed_with_the_patient_and_carry_no_more(tmp_path):
