@@ -50,7 +50,8 @@ _NEEDED = {
     "SOPClassUID": "SOP Class UID",
     "SOPInstanceUID": "SOP Instance UID",
 }
-_UID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")
+#: Looser than the standard, which forbids leading zeros: a reference repeats what the image has.
+_UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 _TIME = re.compile(r"([01][0-9]|2[0-3])([0-5][0-9]([0-5][0-9](\.[0-9]{1,6})?)?)?")
 
 
@@ -95,13 +96,13 @@ def source_series(stack: Stack) -> SourceSeries:
         name
         for frame in stack.frames
         for keyword, name in _NEEDED.items()
-        if not _UID.fullmatch(frame.text(keyword) or "") or len(frame.text(keyword) or "") > 64
+        if not _UID.fullmatch(_uid(frame, keyword)) or len(_uid(frame, keyword)) > 64
     }
     shared = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
     missing |= {
         f"one {_NEEDED[keyword]} for all slices"
         for keyword in shared
-        if len({frame.text(keyword) for frame in stack.frames}) > 1
+        if len({_uid(frame, keyword) for frame in stack.frames}) > 1
     }
     if missing:
         raise IncompleteHeadersError(sorted(missing))
@@ -111,11 +112,16 @@ def source_series(stack: Stack) -> SourceSeries:
     return SourceSeries(_repeated(stack.frames[0]), tuple(slices))
 
 
+def _uid(frame: Frame, keyword: str) -> str:
+    """The whole value, which :meth:`Frame.text` would cut to a line that can be shown."""
+    return str(frame.tags.get(keyword, "")).strip()
+
+
 def _source_slice(frame: Frame) -> SourceSlice:
     x, y, z = frame.position.tolist()
     return SourceSlice(
-        frame.text("SOPClassUID") or "",
-        frame.text("SOPInstanceUID") or "",
+        _uid(frame, "SOPClassUID"),
+        _uid(frame, "SOPInstanceUID"),
         None if frame.index is None else frame.index + 1,
         (x, y, z),
     )

@@ -297,6 +297,11 @@ def test_what_cannot_be_referred_to_is_refused(tmp_path):
     write_series(tmp_path / "frames", body(), FrameOfReferenceUID=None)
     with pytest.raises(IncompleteHeadersError, match="Frame of Reference UID"):
         read_with_source(tmp_path / "frames")
+    write_series(tmp_path / "long", body(1), SOPInstanceUID="1." + 70 * "2")
+    with pytest.raises(IncompleteHeadersError, match="SOP Instance UID"):
+        read_with_source(tmp_path / "long")
+    write_series(tmp_path / "zeros", body(1), SOPInstanceUID="1.2.003.4")
+    assert read_with_source(tmp_path / "zeros")[1].slices[0].sop_instance_uid == "1.2.003.4"
     (tmp_path / "image.nii").write_bytes(bytes(400))
     with pytest.raises(NotDicomError):
         read_with_source(tmp_path / "image.nii")
