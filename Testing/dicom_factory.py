@@ -27,6 +27,9 @@ PATIENT = {
     "AccessionNumber": "ACC-0815",
     "SeriesDescription": "Zweistein Ada follow-up",
 }
+#: One study and one frame of reference for everything that is written here.
+STUDY_UID = "1.2.826.0.1.3680043.8.498.4711"
+FRAME_OF_REFERENCE_UID = "1.2.826.0.1.3680043.8.498.4712"
 FACTS = {
     "Manufacturer": "Maker",
     "ManufacturerModelName": "Model 1",
@@ -210,7 +213,8 @@ def _blank(sop_class: str, series_uid: str | None) -> FileDataset:
     dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     dataset.SOPClassUID = sop_class
     dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
-    dataset.StudyInstanceUID = generate_uid()
+    dataset.StudyInstanceUID = STUDY_UID
+    dataset.FrameOfReferenceUID = FRAME_OF_REFERENCE_UID
     dataset.SeriesInstanceUID = series_uid or generate_uid()
     return dataset
 

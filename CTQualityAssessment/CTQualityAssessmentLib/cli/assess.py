@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from CTQualityAssessmentLib.calls import Cancelled
     from CTQualityAssessmentLib.calls import Progress as ProgressCall
     from CTQualityAssessmentLib.measures import PhysicalMeasures
+    from CTQualityAssessmentLib.reading import SourceSeries
     from CTQualityAssessmentLib.results import VolumeAssessment
     from CTQualityAssessmentLib.volume import Volume
 
@@ -45,14 +46,28 @@ def assess(
     ] = [3],  # noqa: B006  (typer copies it)
     no_scene: Annotated[bool, typer.Option("--no-scene", help="Leave out scene.mrb.")] = False,
     no_figures: Annotated[bool, typer.Option("--no-figures", help="Leave out figures.png.")] = False,
+    dicom: Annotated[
+        bool,
+        typer.Option(
+            "--dicom",
+            help="Also write report.dcm and attention-*.dcm. They, and only they, name the patient: name, number, "
+            "birth date, study and UIDs as in the input, so that an archive can file them.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print assessment.json to standard output instead.")] = False,
 ) -> None:
     """Score and measure every slice of a CT volume: assessment.json, slices.csv, index.html, figures.png, scene.mrb.
 
     The physical measures are written beside them, as measures.json and measures.csv.
     """
+    if dicom and out is None:
+        raise typer.BadParameter("--dicom needs --out, the folder to write to.")
     with plain_errors(), cancel_on_interrupt() as cancelled, progress_bar() as progress:
-        volume, assessment = _run(path, series, model, device, batch, attention_stage, progress, cancelled)
+        if dicom:
+            import highdicom  # noqa: F401  (what is missing shows now, not after the network has run)
+        volume, source, assessment = _run(
+            path, series, dicom, model, device, batch, attention_stage, progress, cancelled
+        )
         if assessment.partial and assessment.summary.scored == 0:
             error_console.print("Cancelled before a slice was scored; nothing was written.")
             raise typer.Exit(EXIT_CANCELLED)
@@ -60,7 +75,7 @@ def assess(
             from CTQualityAssessmentLib.assessment.measures import measure_volume
 
             measures = measure_volume(volume, progress=progress, cancelled=cancelled)
-            _write(out, volume, assessment, measures, figures=not no_figures, scene=not no_scene, progress=progress)
+            _write(out, volume, assessment, measures, source, not no_figures, not no_scene, progress)
         if as_json:
             from CTQualityAssessmentLib.reporting.json_file import to_json
 
@@ -76,20 +91,25 @@ def assess(
 def _run(
     path: Path,
     series: str | None,
+    dicom: bool,
     model: str | None,
     device: str,
     batch: int,
     attention_stages: list[int],
     progress: ProgressCall,
     cancelled: Cancelled,
-) -> tuple[Volume, VolumeAssessment]:
-    """Read and assess."""
+) -> tuple[Volume, SourceSeries | None, VolumeAssessment]:
+    """Read and assess; the source, which names the patient, only where DICOM files were asked for."""
     from CTQualityAssessmentLib.assessment import assess_volume
     from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, load_bundle
-    from CTQualityAssessmentLib.reading import read_volume
+    from CTQualityAssessmentLib.reading import read_volume, read_with_source
 
     start = time.perf_counter()
-    volume = read_volume(path, series=series, progress=progress, cancelled=cancelled)
+    source = None
+    if dicom:
+        volume, source = read_with_source(path, series=series, progress=progress, cancelled=cancelled)
+    else:
+        volume = read_volume(path, series=series, progress=progress, cancelled=cancelled)
     read_s = time.perf_counter() - start
     assessment = assess_volume(
         volume,
@@ -99,7 +119,7 @@ def _run(
         progress=progress,
         cancelled=cancelled,
     )
-    return volume, replace(assessment, timings_s={"read": read_s, **assessment.timings_s})
+    return volume, source, replace(assessment, timings_s={"read": read_s, **assessment.timings_s})
 
 
 def _write(
@@ -107,6 +127,7 @@ def _write(
     volume: Volume,
     assessment: VolumeAssessment,
     measures: PhysicalMeasures,
+    source: SourceSeries | None,
     figures: bool,
     scene: bool,
     progress: ProgressCall,
@@ -127,6 +148,10 @@ def _write(
         write_json(folder / "assessment.json", assessment)
         write_csv(folder / "slices.csv", assessment)
         write_measures(folder, measures)
+        if source is not None:
+            from CTQualityAssessmentLib.reporting.dicom.files import write_dicom
+
+            write_dicom(folder, assessment, source, measures)
         progress(1, 3, "Drawing figures")
         if figures:
             write_figures(folder / "figures.png", volume, assessment)

@@ -1,7 +1,16 @@
 """From files to a :class:`~CTQualityAssessmentLib.volume.Volume`; every defect has its own error or warning."""
 
 from CTQualityAssessmentLib.reading.errors import ReadingError
-from CTQualityAssessmentLib.reading.reader import list_series, read_volume
+from CTQualityAssessmentLib.reading.reader import list_series, read_volume, read_with_source
 from CTQualityAssessmentLib.reading.series import SeriesInfo
+from CTQualityAssessmentLib.reading.source import SourceSeries, SourceSlice
 
-__all__ = ["ReadingError", "SeriesInfo", "list_series", "read_volume"]
+__all__ = [
+    "ReadingError",
+    "SeriesInfo",
+    "SourceSeries",
+    "SourceSlice",
+    "list_series",
+    "read_volume",
+    "read_with_source",
+]

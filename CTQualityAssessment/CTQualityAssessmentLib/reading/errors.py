@@ -218,6 +218,30 @@ class DamagedPixelDataError(ReadingError):
         super().__init__("The pixel data are cut short or damaged.", "Copy or export the series again.")
 
 
+class NotDicomError(ReadingError):
+    """A DICOM report was asked for about an image that has no DICOM headers."""
+
+    exit_code = 1
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The input is no DICOM series, so that a DICOM report has no images to refer to.",
+            "Give the DICOM series, or leave out --dicom.",
+        )
+
+
+class IncompleteHeadersError(ReadingError):
+    """A DICOM report was asked for about images whose headers lack what it has to refer to."""
+
+    exit_code = 1
+
+    def __init__(self, missing: list[str]) -> None:
+        super().__init__(
+            f"A DICOM report cannot refer to these images: the headers lack {', '.join(missing)}.",
+            "Export the series again with its UIDs, or leave out --dicom.",
+        )
+
+
 class ReadingCancelledError(ReadingError):
     """The caller's ``cancelled`` said so. Half a volume is of no use, so nothing is returned."""
 

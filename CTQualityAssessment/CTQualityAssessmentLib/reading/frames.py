@@ -19,7 +19,8 @@ _PER_FRAME = "PerFrameFunctionalGroupsSequence"
 
 #: Everything that is read from a header, apart from the functional groups and three private elements.
 _KEYWORDS = (
-    "SOPClassUID SOPInstanceUID StudyInstanceUID SeriesInstanceUID SeriesNumber SeriesDescription Modality ImageType "
+    "SOPClassUID SOPInstanceUID StudyInstanceUID SeriesInstanceUID FrameOfReferenceUID SeriesNumber SeriesDescription "
+    "Modality ImageType "
     "Rows Columns NumberOfFrames SamplesPerPixel PhotometricInterpretation BitsAllocated PixelRepresentation "
     "PixelPaddingValue PixelPaddingRangeLimit RescaleSlope RescaleIntercept RescaleType LossyImageCompression "
     "ImagePositionPatient ImageOrientationPatient PixelSpacing SliceThickness SpacingBetweenSlices GantryDetectorTilt "

@@ -1,10 +1,8 @@
-"""The two calls that the rest of the package reads with."""
+"""The calls that the rest of the package reads with."""
 
 from __future__ import annotations
 
-import logging
 import tempfile
-import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ from CTQualityAssessmentLib.reading.errors import (
     EmptyFolderError,
     NoSuchSeriesError,
     NotAnImageError,
+    NotDicomError,
     NotReadableError,
     ReadingCancelledError,
     SeveralImagesError,
@@ -28,7 +27,9 @@ from CTQualityAssessmentLib.reading.geometry import stack_affine
 from CTQualityAssessmentLib.reading.image_files import read_image_file
 from CTQualityAssessmentLib.reading.nifti import read_nifti
 from CTQualityAssessmentLib.reading.pixels import read_hu
+from CTQualityAssessmentLib.reading.quiet import quiet
 from CTQualityAssessmentLib.reading.series import SeriesInfo, choose, describe
+from CTQualityAssessmentLib.reading.source import SourceSeries, source_series
 from CTQualityAssessmentLib.reading.stacks import Stack, build_stacks
 from CTQualityAssessmentLib.volume import Volume
 
@@ -57,10 +58,11 @@ def read_volume(
     Raises:
         ReadingError: one subclass for each reason, see :mod:`CTQualityAssessmentLib.reading.errors`.
     """
-    with _quiet(), _files(Path(path), cancelled) as files:
+    with quiet(), _files(Path(path), cancelled) as files:
         frames, ignored = _scan(files, progress, cancelled)
         if frames:
-            return _read_dicom(build_stacks(frames), ignored, series, progress, cancelled)
+            stack, others = choose(build_stacks(frames), series)
+            return _read_dicom(stack, others, ignored, progress, cancelled)
         if str(series if series is not None else 1).strip() != "1":
             raise NoSuchSeriesError(1)
         images = [file for file in files if has_suffix(file, NIFTI_SUFFIXES + ITK_SUFFIXES)]
@@ -75,6 +77,31 @@ def read_volume(
         raise NotAnImageError if files else EmptyFolderError
 
 
+def read_with_source(
+    path: str | Path,
+    *,
+    series: str | int | None = None,
+    progress: Progress = no_progress,
+    cancelled: Cancelled = never,
+) -> tuple[Volume, SourceSeries]:
+    """Read a CT volume together with what identifies its images, for a report that refers to them.
+
+    Arguments as for :func:`read_volume`; slice ``k`` of the volume was read from ``slices[k]`` of the source.
+
+    Raises:
+        NotDicomError: the input has no DICOM headers.
+        IncompleteHeadersError: the headers lack the UIDs that a report refers to.
+        ReadingError: as :func:`read_volume`.
+    """
+    with quiet(), _files(Path(path), cancelled) as files:
+        frames, ignored = _scan(files, progress, cancelled)
+        if not frames:
+            raise NotDicomError if files else EmptyFolderError
+        stack, others = choose(build_stacks(frames), series)
+        source = source_series(stack)
+        return _read_dicom(stack, others, ignored, progress, cancelled), source
+
+
 def list_series(path: str | Path, *, descriptions: bool = False) -> tuple[SeriesInfo, ...]:
     """The DICOM series of an input, in the order of their numbers; empty for formats that hold a single image.
 
@@ -87,14 +114,13 @@ def list_series(path: str | Path, *, descriptions: bool = False) -> tuple[Series
     Raises:
         PathNotFoundError, NotReadableError, UnsafeArchiveError, DamagedArchiveError, TooLargeError.
     """
-    with _quiet(), _files(Path(path), never) as files:
+    with quiet(), _files(Path(path), never) as files:
         return describe(build_stacks(_scan(files, no_progress, never)[0]), descriptions)
 
 
 def _read_dicom(
-    stacks: list[Stack], ignored: int, series: str | int | None, progress: Progress, cancelled: Cancelled
+    stack: Stack, others: tuple[str, ...], ignored: int, progress: Progress, cancelled: Cancelled
 ) -> Volume:
-    stack, others = choose(stacks, series)
     affine, about_geometry = stack_affine(stack)
     hu, about_values = read_hu(stack, progress, cancelled)
     left_out = (f"{ignored} file(s) that are no DICOM images were left out.",) if ignored else ()
@@ -136,19 +162,3 @@ def _files(path: Path, cancelled: Cancelled) -> Iterator[list[Path]]:
             yield files_in(Path(folder))
     else:
         yield files
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the parsers from printing header values: every problem is told in our own words."""
-    loggers = [logging.getLogger(name) for name in ("pydicom", "nibabel.global", "tifffile")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -68,7 +68,7 @@ def test_every_error_tells_problem_and_advice():
             continue
         arguments = {"SeveralImagesError": (3,), "TooLargeError": ("1 GB",), "UnsafeArchiveError": ("it is a bomb",)}
         arguments |= {"NoSuchSeriesError": (2,), "WrongModalityError": ("MR",), "DuplicatePositionsError": (2,)}
-        arguments |= {"NotHounsfieldError": ("none is",)}
+        arguments |= {"NotHounsfieldError": ("none is",), "IncompleteHeadersError": (["A"],)}
         raised = error(*arguments.get(error.__name__, ()))
         assert isinstance(raised, CTQAError)
         assert raised.problem.endswith(".")

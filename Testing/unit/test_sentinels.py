@@ -1,0 +1,242 @@
+"""Nothing that identifies a patient is in anything that is written, printed or logged, unless it was asked for.
+
+Every identifying element of the input, private ones too, and every file and folder name holds a word of its own, and
+every byte that leaves is searched for all of them.
+"""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import zipfile
+import zlib
+
+import pytest
+from CTQualityAssessmentLib import cli
+from CTQualityAssessmentLib.models import DEFAULT_BUNDLE
+from pydicom import dcmread
+from pydicom.datadict import keyword_for_tag
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from typer.testing import CliRunner
+
+from Testing.bundle_factory import write_bundle
+from Testing.dicom_factory import body, write_series
+
+#: Elements of PS3.15 table E.1-1 that a CT has in practice, by what a word can be put into.
+TEXTS = """
+    PatientName PatientID IssuerOfPatientID OtherPatientIDs OtherPatientNames PatientBirthName PatientMotherBirthName
+    PatientAddress PatientTelephoneNumbers PatientComments AdditionalPatientHistory MedicalRecordLocator Occupation
+    EthnicGroup MilitaryRank BranchOfService CountryOfResidence RegionOfResidence PatientReligiousPreference
+    ResponsiblePerson ResponsibleOrganization AccessionNumber StudyID StudyDescription
+    SeriesDescription ProtocolName InstitutionName InstitutionAddress InstitutionalDepartmentName StationName
+    DeviceSerialNumber ReferringPhysicianName ReferringPhysicianAddress ReferringPhysicianTelephoneNumbers
+    PerformingPhysicianName PhysiciansOfRecord NameOfPhysiciansReadingStudy OperatorsName RequestingPhysician
+    RequestingService RequestedProcedureDescription RequestedProcedureID RequestedProcedureComments
+    ScheduledProcedureStepDescription PerformedProcedureStepDescription PerformedProcedureStepID
+    CommentsOnThePerformedProcedureStep AdmissionID AdmittingDiagnosesDescription CurrentPatientLocation
+    PatientInstitutionResidence VisitComments ImageComments DerivationDescription AcquisitionComments Allergies
+    MedicalAlerts PatientState ReasonForStudy StudyComments ClinicalTrialSubjectID ClinicalTrialSiteName
+    ClinicalTrialProtocolName DetectorID GantryID FillerOrderNumberImagingServiceRequest
+    PlacerOrderNumberImagingServiceRequest TextComments IdentifyingComments
+""".split()
+UIDS = (
+    "SOPInstanceUID StudyInstanceUID SeriesInstanceUID FrameOfReferenceUID DeviceUID IrradiationEventUID "
+    "SynchronizationFrameOfReferenceUID ConcatenationUID"
+).split()
+#: Dates and times in forms that nothing else has by accident.
+DATES = {
+    "PatientBirthDate": "19310417",
+    "StudyDate": "20110823",
+    "SeriesDate": "20110824",
+    "AcquisitionDate": "20110825",
+    "ContentDate": "20110826",
+    "StudyTime": "041733.913711",
+    "AcquisitionTime": "041734.913722",
+    "AcquisitionDateTime": "20110827041735.913733",
+}
+PRIVATE = "Sentinel-private"
+PLACES = ("Sentinelfolder", "Sentinelinner", "Sentinelfile")
+
+
+def plant(k, dataset):
+    """Put a word into every identifying element, also within a sequence and in a private block."""
+    for number, keyword in enumerate(TEXTS):
+        setattr(dataset, keyword, f"Sentinel{number:03d}")
+    for number, keyword in enumerate(UIDS):
+        setattr(dataset, keyword, f"1.2.826.77{number}.{k + 1 if keyword == 'SOPInstanceUID' else 1}")
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    for keyword, value in DATES.items():
+        setattr(dataset, keyword, value)
+    inner = Dataset()
+    inner.CodeMeaning = "Sentinel-sequence"
+    inner.PatientName = "Sentinel-inner"
+    dataset.RequestAttributesSequence = [inner]
+    for group in (0x0009, 0x0019, 0x7FE1):
+        block = dataset.private_block(group, "Sentinel-creator", create=True)
+        block.add_new(0x01, "LO", PRIVATE)
+        block.add_new(0x02, "OB", PRIVATE.encode() + b"!")
+    dataset.add(DataElement(0x60000022, "LO", "Sentinel-overlay"))
+
+
+@pytest.fixture
+def planted(tmp_path):
+    folder = tmp_path / PLACES[0] / PLACES[1]
+    write_series(folder, body(4, 64, 64), change=plant, prefix=PLACES[2])
+    return tmp_path / PLACES[0]
+
+
+@pytest.fixture(autouse=True)
+def _untrained_model(tmp_path_factory, monkeypatch):
+    models = tmp_path_factory.mktemp("models")
+    write_bundle(models / DEFAULT_BUNDLE)
+    monkeypatch.setenv("CTQA_MODELS", str(models))
+
+
+def secrets_of(folder, tmp_path):
+    """Every word that was planted, as it is written in the files."""
+    found = {b"Sentinel", str(tmp_path).encode(), tmp_path.name.encode()}
+    for value in DATES.values():
+        found.add(value.split(".")[-1].encode() if "." in value else value.encode())
+    found |= {b"1931-04-17", b"2011-08-23"}
+    for path in folder.rglob("*.dcm"):
+        for element in dcmread(path).iterall():
+            if element.keyword in UIDS:
+                found.add(str(element.value).encode())
+    return found
+
+
+def unpacked(name, content):
+    """The content, and everything that is compressed in it: zip members, gzip, NRRD data, PNG text chunks."""
+    yield name, name.encode() + b"\n" + content
+    if content[:2] == b"PK":
+        from io import BytesIO
+
+        with zipfile.ZipFile(BytesIO(content)) as bundle:
+            for member in bundle.namelist():
+                yield from unpacked(f"{name}/{member}", bundle.read(member))
+            yield name, bundle.comment
+    if content[:2] == b"\x1f\x8b":
+        yield f"{name} unpacked", gzip.decompress(content)
+    if content[:4] == b"NRRD":
+        header, _, data = content.partition(b"\n\n")
+        if b"encoding: gz" in header:
+            yield f"{name} unpacked", zlib.decompress(data, wbits=47)
+    if content[:8] == b"\x89PNG\r\n\x1a\n":
+        place = 8
+        while place < len(content):
+            length, kind = int.from_bytes(content[place : place + 4], "big"), content[place + 4 : place + 8]
+            chunk = content[place + 8 : place + 8 + length]
+            if kind in (b"zTXt", b"iTXt") and b"\0" in chunk:
+                packed = chunk[chunk.index(b"\0") + 2 :]
+                yield f"{name} {kind!r}", zlib.decompress(packed) if kind == b"zTXt" else packed
+            place += 12 + length
+
+
+def leaks(everything, secrets):
+    return [
+        (place, secret)
+        for name, content in everything.items()
+        for place, plain in unpacked(name, content)
+        for secret in secrets
+        if secret in plain
+    ]
+
+
+def written_in(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_words_are_where_they_are_looked_for(planted, tmp_path):
+    """Guards the tests below: a search for words that are not in the input would find nothing for ever."""
+    (path, *_) = sorted(planted.rglob("*.dcm"))
+    held = {keyword_for_tag(element.tag): element.value for element in dcmread(path).iterall()}
+    assert sum(str(value).startswith("Sentinel") for value in held.values()) > 55
+    assert len(secrets_of(planted, tmp_path)) > 15
+    archive = tmp_path / "x.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as bundle:
+        bundle.writestr("a", b"Sentinel" * 9)
+    assert leaks({"x": archive.read_bytes()}, {b"Sentinel"}) == [("x/a", b"Sentinel")]
+
+
+def test_nothing_planted_leaves_any_command(planted, tmp_path, caplog):
+    """A colleague may be sent every file and every line of output."""
+    caplog.set_level(logging.DEBUG)
+    out = tmp_path.parent / "results-of-the-test"
+    commands = {
+        "info": ["info", planted],
+        "assess": ["assess", planted, "--out", out / "assess"],
+        "assess --json": ["assess", planted, "--json"],
+        "measure": ["measure", planted, "--out", out / "measure"],
+        "measure --json": ["measure", planted, "--json"],
+    }
+    everything = {}
+    for name, arguments in commands.items():
+        result = CliRunner().invoke(cli.app, [str(a) for a in arguments])
+        assert result.exit_code == 0, result.output
+        everything |= {f"{name} stdout": result.stdout.encode(), f"{name} stderr": result.stderr.encode()}
+    files = written_in(out)
+    assert {"assess/scene.mrb", "assess/figures.png", "assess/index.html", "measure/measures.csv"} <= set(files)
+    everything |= files | {"log": caplog.text.encode()}
+    assert leaks(everything, secrets_of(planted, tmp_path)) == []
+
+
+def test_nothing_planted_is_in_an_error(planted, tmp_path, caplog):
+    """An error is what users paste into a mail first."""
+    caplog.set_level(logging.DEBUG)
+    secrets = secrets_of(planted, tmp_path)
+    everything = {}
+    for number, path in enumerate(sorted(planted.rglob("*.dcm"))):
+        content = path.read_bytes()
+        path.write_bytes(content[: (-900, len(content) // 2, 700, 300)[number % 4]])
+    out = tmp_path / "out"
+    for name, arguments in {
+        "info": ["info", planted],
+        "assess": ["assess", planted, "--out", out],
+        "assess --dicom": ["assess", planted, "--out", out, "--dicom"],
+        "measure": ["measure", planted, "--out", out, "--json"],
+        "absent": ["assess", planted / "Sentinel-absent"],
+        "in the way": ["assess", planted, "--out", sorted(planted.rglob("*.dcm"))[0] / "x"],
+    }.items():
+        result = CliRunner().invoke(cli.app, [str(a) for a in arguments])
+        assert result.exit_code not in (0, 2) and result.stderr.startswith("Error: "), (name, result.output)
+        everything |= {f"{name} stdout": result.stdout.encode(), f"{name} stderr": result.stderr.encode()}
+    assert not out.exists()
+    assert leaks(everything | {"log": caplog.text.encode()}, secrets) == []
+
+
+def test_dicom_files_alone_name_the_patient(planted, tmp_path):
+    """Asked for, the two kinds of DICOM files can be filed; nothing else that is written changes by that."""
+    pytest.importorskip("highdicom", reason="highdicom is not installed (extra 'reporting')")
+    out = tmp_path / "out"
+    arguments = ["assess", planted, "--out", out, "--dicom", "--no-scene", "--no-figures", "--attention-stage", "2"]
+    result = CliRunner().invoke(cli.app, [str(a) for a in arguments])
+    assert result.exit_code == 0, result.output
+    files = written_in(out)
+    dicom = {name for name in files if name.endswith(".dcm")}
+    assert dicom == {"report.dcm", *(f"attention-{name}-stage2.dcm" for name in ("scan", "read", "focus"))}
+    for name in dicom:
+        filed = dcmread(out / name)
+        assert filed.PatientID == f"Sentinel{TEXTS.index('PatientID'):03d}"
+        assert filed.StudyInstanceUID == f"1.2.826.77{UIDS.index('StudyInstanceUID')}.1"
+        assert PRIVATE.encode() not in files[name] and b"Sentinelf" not in files[name]
+        for keyword in ("PatientComments", "InstitutionName", "PatientAddress", "OperatorsName", "StudyDescription"):
+            assert keyword not in filed
+    rest = {name: content for name, content in files.items() if name not in dicom}
+    rest |= {"stdout": result.stdout.encode(), "stderr": result.stderr.encode()}
+    assert leaks(rest, secrets_of(planted, tmp_path)) == []
+
+
+def test_dicom_is_refused_before_anything_is_computed(tmp_path, monkeypatch):
+    """Minutes of scoring must not end in an error that was known from the first second."""
+    import numpy as np
+    import SimpleITK
+    from CTQualityAssessmentLib import assessment
+
+    monkeypatch.setattr(assessment, "assess_volume", None)
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(body(3, 64, 64).astype(np.int16)), tmp_path / "ct.nii.gz")
+    arguments = ["assess", str(tmp_path / "ct.nii.gz"), "--dicom"]
+    assert CliRunner().invoke(cli.app, arguments).exit_code == 2
+    result = CliRunner().invoke(cli.app, [*arguments, "--out", str(tmp_path / "out")])
+    assert result.exit_code == 1 and result.stderr.startswith("Error: The input is no DICOM series")
+    assert not (tmp_path / "out").exists()
