@@ -1,7 +1,8 @@
 """From files to a :class:`~CTQualityAssessmentLib.volume.Volume`; every defect has its own error or warning."""
 
+from CTQualityAssessmentLib.reading.discovery import FoundInput, find_inputs
 from CTQualityAssessmentLib.reading.errors import ReadingError
 from CTQualityAssessmentLib.reading.reader import list_series, read_volume
 from CTQualityAssessmentLib.reading.series import SeriesInfo
 
-__all__ = ["ReadingError", "SeriesInfo", "list_series", "read_volume"]
+__all__ = ["FoundInput", "ReadingError", "SeriesInfo", "find_inputs", "list_series", "read_volume"]
