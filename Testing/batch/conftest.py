@@ -54,7 +54,7 @@ class Command:
             start_new_session=True,
         )
 
-    def finish(self, code: int, timeout: float = 240) -> str:
+    def finish(self, code: int, timeout: float = 900) -> str:
         """Wait for the end and return what was printed; no worker may outlive it."""
         try:
             stdout, stderr = self.process.communicate(timeout=timeout)
@@ -79,7 +79,7 @@ class Command:
             self.process.wait()
 
 
-def until(condition, seconds: float = 120, step: float = 0.02):
+def until(condition, seconds: float = 900, step: float = 0.02):
     """Wait for a condition and return what it gave."""
     end = time.monotonic() + seconds
     while not (found := condition()):

@@ -35,7 +35,7 @@ def test_two_hundred_studies_survive_a_kill(tmp_path):
     os.kill(first.process.pid, signal.SIGKILL)
     first.process.communicate()
     assert len(workers) == 2
-    psutil.wait_procs(workers, timeout=20)
+    psutil.wait_procs(workers, timeout=60)
     assert not [worker.pid for worker in workers if worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE]
 
     before = done(out)
@@ -94,10 +94,10 @@ def test_a_study_that_fails_is_a_row_and_the_second_run_does_nothing(tmp_path):
 
     before = {path: path.stat().st_mtime_ns for path in (out / "studies").rglob("*")}
     again = Command(*arguments)
-    again.finish(4, timeout=60)
+    again.finish(4)
     assert {path: path.stat().st_mtime_ns for path in (out / "studies").rglob("*")} == before
 
-    told = Command(*arguments, "--dry-run", "--identify").process.communicate(timeout=60)[0]
+    told = Command(*arguments, "--dry-run", "--identify").process.communicate(timeout=900)[0]
     assert "Zweistein cut: CT, 3 slices" in told and "done, failed: The pixel data are cut short" in told
     write_series(root / "Zweistein cut", body(3, 48, 48))
     cut.unlink(missing_ok=True)
@@ -175,5 +175,5 @@ def test_a_scheduler_elsewhere_does_the_same(tmp_path, monkeypatch):
         monkeypatch.setenv("CTQA_MODELS", str(tmp_path / "none"))
         other = Command(*arguments, "--model", "no-such-model").finish(1)
     assert "There is no model of that name" in other
-    told = Command(root, "--out", tmp_path / "other", "--scheduler", "tcp://127.0.0.1:9").finish(1, timeout=90)
+    told = Command(root, "--out", tmp_path / "other", "--scheduler", "tcp://127.0.0.1:9").finish(1)
     assert "No dask scheduler answers" in told

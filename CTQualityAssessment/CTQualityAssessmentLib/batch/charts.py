@@ -129,7 +129,7 @@ def scatter_chart(studies: Sequence[Scored], name: str, unit: str, outliers: set
     )
     x_ticks = tuple(Tick(round(x_of(math.log10(value)), 1), f"{value:g}") for value in _round_values(low, high))
     y_ticks = tuple(Tick(y_of(n), str(n)) for n in range(round(MAX_SCORE) + 1))
-    return ScatterChart(dots, x_ticks, y_ticks, _PLOT, bottom + 50, len(studies) - len(known))
+    return ScatterChart(dots, x_ticks, y_ticks, _PLOT, bottom + 62, len(studies) - len(known))
 
 
 def _strip_row(label: str, members: Sequence[Scored], y: float, outliers: set[str]) -> StripRow:

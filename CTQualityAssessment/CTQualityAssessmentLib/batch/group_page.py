@@ -69,7 +69,6 @@ def group_page(
     studies = scored_studies(entries, identify)
     marked = {outlier.study.name for outlier in outliers}
     records = [entry.record for entry in entries if entry.record]
-    count = Counter(record.state for record in records)
     scores = [one.score for one in studies]
     kinds = (
         ("protocol", "By protocol", lambda s: s.protocol),
@@ -81,14 +80,7 @@ def group_page(
         headline=f"Median score {statistics.median(scores):.1f} of 4: {grade(statistics.median(scores))[0]}"
         if scores
         else "No study has a score",
-        counts=[
-            ("series found", len(entries)),
-            ("scored", count[SCORED]),
-            ("without a score", count[UNSCORED]),
-            ("failed", count[FAILED]),
-            ("skipped", count[SKIPPED]),
-            ("not reached", len(entries) - len(records)),
-        ],
+        counts=_counts(entries),
         below_fair=sum(score < FAIR_SCORE for score in scores),
         fair=FAIR_SCORE,
         scored=len(scores),
@@ -116,6 +108,12 @@ def group_page(
         settings=settings,
         identify=identify,
     )
+
+
+def _counts(entries: Sequence[Entry]) -> list[tuple[str, int]]:
+    count = Counter(entry.record.state if entry.record else "" for entry in entries)
+    words = {SCORED: "scored", UNSCORED: "without a score", FAILED: "failed", SKIPPED: "skipped", "": "not reached"}
+    return [("series found", len(entries)), *((word, count[state]) for state, word in words.items() if count[state])]
 
 
 def _is_problem(entry: Entry) -> bool:

@@ -20,8 +20,8 @@ _LEAST_SPREAD = 0.1
 
 OUTLIER_RULE = (
     f"A study is marked where its score lies more than {_LIMIT} robust standard deviations from the median of its "
-    f"group: the studies of the same protocol and kernel where there are at least {FEWEST}, else of the same protocol, "
-    f"else all. The robust standard deviation is {_MAD_TO_SD} times the median absolute deviation, at least "
+    f"group: the studies of the same protocol and kernel where there are at least {FEWEST}, else of the same kernel, "
+    f"else of the same protocol, else all. The robust standard deviation is {_MAD_TO_SD} times the median absolute deviation, at least "
     f"{_LEAST_SPREAD}. A mark is a reason to look, not a verdict."
 )
 
@@ -107,7 +107,12 @@ def find_outliers(studies: Sequence[Scored]) -> list[Outlier]:
     """The studies that stand out by :data:`OUTLIER_RULE`, the most deviating first."""
     levels: list[tuple[Callable[[Scored], str], dict[str, list[Scored]]]] = [
         (by, grouped(studies, by))
-        for by in (lambda s: f"{s.protocol}, {s.kernel}", lambda s: s.protocol, lambda s: "all studies")
+        for by in (
+            lambda s: f"{s.protocol}, {s.kernel}",
+            lambda s: s.kernel,
+            lambda s: s.protocol,
+            lambda s: "all studies",
+        )
     ]
     found = []
     for one in studies:
