@@ -21,8 +21,9 @@ _LEAST_SPREAD = 0.1
 OUTLIER_RULE = (
     f"A study is marked where its score lies more than {_LIMIT} robust standard deviations from the median of its "
     f"group: the studies of the same protocol and kernel where there are at least {FEWEST}, else of the same kernel, "
-    f"else of the same protocol, else all. The robust standard deviation is {_MAD_TO_SD} times the median absolute deviation, at least "
-    f"{_LEAST_SPREAD}. A mark is a reason to look, not a verdict."
+    "else of the same protocol, else all. The robust standard deviation is "
+    f"{_MAD_TO_SD} times the median absolute deviation, at least {_LEAST_SPREAD}. "
+    "A mark is a reason to look, not a verdict."
 )
 
 
