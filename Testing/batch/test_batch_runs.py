@@ -12,7 +12,7 @@ import signal
 import psutil
 import pytest
 
-from Testing.batch.conftest import Command, done, until, write_studies
+from Testing.batch.running import Command, done, until, write_studies
 from Testing.dicom_factory import PATIENT, body, write_series
 
 REPORT = {"study.json", "assessment.json", "slices.csv", "measures.json", "measures.csv", "index.html"}
@@ -81,16 +81,18 @@ def test_a_study_that_fails_is_a_row_and_the_second_run_does_nothing(tmp_path):
     assert "5 to do, 1 failed, 2 skipped. Nothing was written." in told and not out.exists()
 
     Command(*arguments).finish(4)
-    rows = {row["study"]: row for row in table(out)}
-    states = sorted((row["state"], row["reason"]) for row in rows.values())
-    assert [state for state, _ in states] == ["failed"] * 2 + ["no score"] + ["scored"] * 3 + ["skipped"]
+    rows = table(out)
+    states = sorted((row["state"], row["reason"]) for row in rows)
+    assert [state for state, _ in states] == ["failed"] * 2 + ["no score"] + ["scored"] * 3 + ["skipped"] * 2
     reasons = " ".join(reason for _, reason in states)
-    for sentence in ("cut short or damaged", "headers are damaged", "No patient in view", "scout images"):
+    for sentence in ("cut short or damaged", "headers are damaged", "No patient in view", "scout images", "a copy"):
         assert sentence in reasons
     page = (out / "index.html").read_text()
-    for study, row in rows.items():
-        linked = f'href="studies/{study}/index.html"' in page
-        assert linked == (row["state"] in ("scored", "no score")) == (out / "studies" / study / "index.html").exists()
+    for row in rows:
+        link = f"studies/{row['study']}/index.html"
+        assert row["report"] == (link if row["state"] in ("scored", "no score") else "")
+        if "copy" not in row["reason"]:
+            assert (f'href="{link}"' in page) == bool(row["report"]) == (out / link).exists()
 
     before = {path: path.stat().st_mtime_ns for path in (out / "studies").rglob("*")}
     again = Command(*arguments)
@@ -146,6 +148,22 @@ def test_ctrl_c_finishes_what_runs_and_the_same_command_goes_on(tmp_path):
     assert not list((out / "studies").glob(".ctqa-*"))
     Command(*arguments).finish(0)
     assert {name: text for name, text in done(out).items() if name in kept} == kept and len(done(out)) == 40
+
+
+def test_a_second_ctrl_c_stops_at_once(tmp_path):
+    """Who presses it twice does not wait for a study of minutes; what it leaves half done must not pass for done."""
+    root, out = tmp_path / "in", tmp_path / "out"
+    write_studies(root, 2, slices=400)
+    command = Command(root, "--out", out, "--workers", 2, "--no-figures")
+    until(lambda: list((out / "studies").glob(".ctqa-*")))
+    workers = command.workers()
+    os.kill(command.process.pid, signal.SIGINT)
+    assert "will be finished" in command.process.stderr.readline()
+    os.kill(command.process.pid, signal.SIGINT)
+    assert "finished studies are kept" in command.finish(130)
+    psutil.wait_procs(workers, timeout=60)
+    assert len(workers) == 2 and not any(worker.is_running() for worker in workers)
+    assert not done(out)
 
 
 def test_two_runs_never_write_into_one_folder(tmp_path):

@@ -113,7 +113,9 @@ class BatchFolder:
         """
         destination = self.studies / record.name
         try:
-            _write_through(scratch / RECORD, record.to_json())
+            (scratch / RECORD).write_text(record.to_json(), encoding="utf-8")
+            for file in scratch.iterdir():
+                _settle(file)
             known = self.record_of(record.name)
             if known is not None and known.fingerprint == record.fingerprint and known.state != FAILED:
                 return known
@@ -161,6 +163,13 @@ def _write_through(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _settle(file: Path) -> None:
+    """Wait until a file is on the disk: a rename must not get there before what it renames."""
+    if file.is_file():
+        with file.open("r+b") as opened:
+            os.fsync(opened.fileno())
 
 
 def _umask() -> int:

@@ -232,8 +232,14 @@ def _identity(stack: Stack, where: str) -> bytes:
 
 
 def _state(files: tuple[Path, ...]) -> bytes:
-    stats = [file.stat() for file in files]
-    return _hashed(sorted(f"{stat.st_size} {stat.st_mtime_ns}" for stat in stats))
+    def look(file: Path) -> str:
+        try:
+            stat = file.stat()
+        except OSError:  # it went since
+            return "gone"
+        return f"{stat.st_size} {stat.st_mtime_ns}"
+
+    return _hashed(sorted(look(file) for file in files))
 
 
 def _hashed(parts: list[str]) -> bytes:
@@ -241,10 +247,13 @@ def _hashed(parts: list[str]) -> bytes:
 
 
 def _without_copies(found: list[FoundInput]) -> list[FoundInput]:
+    """The same with copies marked; of a folder and a zip with the same series, the zip is the copy."""
     seen: set[bytes] = set()
-    marked = []
-    for one in found:
-        known = one.identity in seen and not one.skipped and not one.damaged
-        seen.add(one.identity)
-        marked.append(replace(one, skipped=_COPY) if known else one)
-    return marked
+    copies = set()
+    for number in sorted(range(len(found)), key=lambda n: has_suffix(found[n].files[0], (".zip",))):
+        one = found[number]
+        if not one.skipped and not one.damaged:
+            if one.identity in seen:
+                copies.add(number)
+            seen.add(one.identity)
+    return [replace(one, skipped=_COPY) if number in copies else one for number, one in enumerate(found)]

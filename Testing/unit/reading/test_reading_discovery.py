@@ -90,3 +90,11 @@ def test_results_inside_the_input_are_passed_over(tmp_path):
     assert len(find_inputs(tmp_path)) == 2 and len(find_inputs(tmp_path, leave_out=tmp_path / "out")) == 1
     with pytest.raises(PathNotFoundError):
         find_inputs(tmp_path / "nowhere")
+
+
+def test_a_zip_beside_its_folder_is_the_copy(tmp_path):
+    """Whoever zips a study that was done must not make it be done again."""
+    write_series(tmp_path / "b", body(3))
+    shutil.make_archive(str(tmp_path / "a"), "zip", tmp_path / "b")
+    archive, folder = find_inputs(tmp_path)
+    assert archive.skipped and not folder.skipped
