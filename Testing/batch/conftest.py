@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from CTQualityAssessmentLib.models import DEFAULT_BUNDLE
 
+from Testing.batch.running import started
 from Testing.bundle_factory import write_bundle
 
 LIBRARY = Path(__file__).resolve().parents[2] / "CTQualityAssessment"
@@ -20,4 +21,6 @@ def models(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("CTQA_MODELS", str(folder))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("PYTHONPATH", str(LIBRARY))
-    return folder
+    yield folder
+    while started:
+        started.pop().clear_up()

@@ -26,6 +26,10 @@ def write_studies(root: Path, count: int, slices: int = 2) -> None:
         )
 
 
+#: Commands of the running test; what a failed one leaves is ended after it.
+started: list[Command] = []
+
+
 class Command:
     """``ctqa batch`` as a user starts it, in a session of its own."""
 
@@ -37,6 +41,7 @@ class Command:
             text=True,
             start_new_session=True,
         )
+        started.append(self)
 
     def finish(self, code: int, timeout: float = 900) -> str:
         """Wait for the end and return what was printed; no worker may outlive it."""
