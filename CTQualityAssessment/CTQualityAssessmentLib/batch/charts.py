@@ -16,7 +16,7 @@ from CTQualityAssessmentLib.batch.groups import Scored, grouped
 from CTQualityAssessmentLib.results import MAX_SCORE
 
 WIDTH = 1000.0
-_LEFT, _RIGHT = 290.0, 980.0
+_LEFT, _RIGHT = 350.0, 980.0
 _ROW, _TOP = 46.0, 8.0
 #: Dots as close as this along x are stacked, this far apart, at most so far from the middle of their row.
 _DOT, _STACK, _MOST = 7.0, 5.0, 17.0
@@ -161,7 +161,7 @@ def _round_values(low: float, high: float) -> list[float]:
         values = [value for value in values if low <= math.log10(value) <= high]
         if len(values) >= 4:
             break
-    return values[:: max(1, len(values) // 8)]
+    return values[:: max(1, math.ceil(len(values) / 9))]
 
 
 def _score_x(score: float) -> float:

@@ -73,7 +73,7 @@ def scored_studies(entries: Sequence[Entry], identify: bool = False) -> list[Sco
         if record is None or record.state != SCORED:
             continue
         protocol = (entry.protocol if identify else None) or protocol_of(record.values)
-        kernel = record.values.get("kernel") or "kernel n/a"
+        kernel = record.values.get("kernel") or "Kernel n/a"
         score = float(record.values["mean"])
         found.append(Scored(record.name, score, record.values, protocol, kernel, scanner_of(record.values)))
     return found
@@ -81,7 +81,7 @@ def scored_studies(entries: Sequence[Entry], identify: bool = False) -> list[Sco
 
 def protocol_of(values: dict[str, Any]) -> str:
     """Body part, tube voltage, slice thickness and contrast: what a protocol sets, without its name."""
-    parts = [str(values["body_part"]).capitalize() if "body_part" in values else "body part n/a"]
+    parts = [str(values["body_part"]).capitalize() if "body_part" in values else "Body part n/a"]
     if "kvp" in values:
         parts.append(f"{values['kvp']:g} kV")
     if "slice_thickness_mm" in values:
@@ -93,7 +93,7 @@ def protocol_of(values: dict[str, Any]) -> str:
 
 def scanner_of(values: dict[str, Any]) -> str:
     """Vendor and model."""
-    return " ".join(str(values[name]) for name in ("manufacturer", "scanner_model") if name in values) or "scanner n/a"
+    return " ".join(str(values[name]) for name in ("manufacturer", "scanner_model") if name in values) or "Scanner n/a"
 
 
 def grouped(studies: Sequence[Scored], by: Callable[[Scored], str]) -> dict[str, list[Scored]]:
