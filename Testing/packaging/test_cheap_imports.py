@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = (
     "torch monai einops safetensors scipy skimage pydicom highdicom SimpleITK nibabel tifffile PIL "
-    "slicer vtk vtkmodules qt ctk matplotlib jinja2 trame trame_slicer typer rich"
+    "slicer vtk vtkmodules qt ctk matplotlib jinja2 trame trame_slicer typer rich dask distributed filelock psutil"
 ).split()
 LIGHT = ["CTQualityAssessmentLib"] + [
     f"CTQualityAssessmentLib.{name}"

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from CTQualityAssessmentLib import assessment as assessment_package
-from CTQualityAssessmentLib import cli
+from CTQualityAssessmentLib import cli, result_files
 from CTQualityAssessmentLib.cli import terminal
 from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, installed_bundles
 from CTQualityAssessmentLib.reporting.json_file import assessment_schema, read_json
@@ -170,7 +170,7 @@ def test_second_ctrl_c_stops_at_once(dicom, tmp_path, monkeypatch):
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(cli.assess, "_write_scene", stuck)
+    monkeypatch.setattr(result_files, "_write_scene", stuck)
     result = ctqa("assess", dicom, "--out", tmp_path / "out", code=terminal.EXIT_CANCELLED)
     assert not (tmp_path / "out").exists() and "Traceback" not in result.output
     assert [p.name for p in tmp_path.iterdir()] == [dicom.name]

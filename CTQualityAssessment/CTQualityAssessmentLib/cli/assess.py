@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 import time
 from dataclasses import replace
@@ -25,7 +24,6 @@ from CTQualityAssessmentLib.cli.terminal import (
 if TYPE_CHECKING:
     from CTQualityAssessmentLib.calls import Cancelled
     from CTQualityAssessmentLib.calls import Progress as ProgressCall
-    from CTQualityAssessmentLib.measures import PhysicalMeasures
     from CTQualityAssessmentLib.reading import SourceSeries
     from CTQualityAssessmentLib.results import VolumeAssessment
     from CTQualityAssessmentLib.volume import Volume
@@ -72,10 +70,24 @@ def assess(
             error_console.print("Cancelled before a slice was scored; nothing was written.")
             raise typer.Exit(EXIT_CANCELLED)
         if out is not None:
+            from CTQualityAssessmentLib import result_files
             from CTQualityAssessmentLib.assessment.measures import measure_volume
+            from CTQualityAssessmentLib.reporting.folder import result_folder
 
             measures = measure_volume(volume, progress=progress, cancelled=cancelled)
-            _write(out, volume, assessment, measures, source, not no_figures, not no_scene, progress)
+            if missing := result_files.missing_for_scene() if not no_scene else None:
+                error_console.print(f"scene.mrb is left out: {missing}")
+            with result_folder(out) as folder:
+                result_files.write_results(
+                    folder,
+                    volume,
+                    assessment,
+                    measures,
+                    source,
+                    figures=not no_figures,
+                    scene=not no_scene and not missing,
+                    progress=progress,
+                )
         if as_json:
             from CTQualityAssessmentLib.reporting.json_file import to_json
 
@@ -120,61 +132,6 @@ def _run(
         cancelled=cancelled,
     )
     return volume, source, replace(assessment, timings_s={"read": read_s, **assessment.timings_s})
-
-
-def _write(
-    out: Path,
-    volume: Volume,
-    assessment: VolumeAssessment,
-    measures: PhysicalMeasures,
-    source: SourceSeries | None,
-    figures: bool,
-    scene: bool,
-    progress: ProgressCall,
-) -> None:
-    """Write the results into ``out``, all of them or none."""
-    from CTQualityAssessmentLib.reporting.csv_file import write_csv
-    from CTQualityAssessmentLib.reporting.figures import write_figures
-    from CTQualityAssessmentLib.reporting.folder import result_folder
-    from CTQualityAssessmentLib.reporting.json_file import write_json
-    from CTQualityAssessmentLib.reporting.measures_file import write_measures
-    from CTQualityAssessmentLib.reporting.web_page import write_web_page
-
-    if scene and importlib.util.find_spec("slicer") is None:
-        error_console.print("scene.mrb is left out: the package slicer-core is not installed.")
-        scene = False
-    with result_folder(out) as folder:
-        progress(0, 3, "Writing tables")
-        write_json(folder / "assessment.json", assessment)
-        write_csv(folder / "slices.csv", assessment)
-        write_measures(folder, measures)
-        if source is not None:
-            from CTQualityAssessmentLib.reporting.dicom.files import write_dicom
-
-            write_dicom(folder, assessment, source, measures)
-        progress(1, 3, "Drawing figures")
-        if figures:
-            write_figures(folder / "figures.png", volume, assessment)
-        write_web_page(folder / "index.html", assessment, volume=volume, measures=measures, scene=scene)
-        progress(2, 3, "Saving the scene")
-        if scene:
-            _write_scene(folder / "scene.mrb", volume, assessment)
-        progress(3, 3, "Written")
-
-
-def _write_scene(path: Path, volume: Volume, assessment: VolumeAssessment) -> None:
-    from CTQualityAssessmentLib.assessment.body import body_mask
-    from CTQualityAssessmentLib.mrml.assessment_nodes import add_assessment
-    from CTQualityAssessmentLib.mrml.scene import create_bare_scene
-    from CTQualityAssessmentLib.mrml.scene_file import save_scene
-    from CTQualityAssessmentLib.mrml.volume_nodes import add_volume
-
-    slices = volume.canonical_slices()
-    columns_mm, rows_mm, _ = (sum(x * x for x in slices.ijk_to_ras[:3, axis]) ** 0.5 for axis in range(3))
-    bare = create_bare_scene()
-    node = add_volume(bare.scene, volume)
-    add_assessment(bare.scene, node, assessment, body_mask(slices.hu, (rows_mm, columns_mm)))
-    save_scene(bare.scene, path)
 
 
 def _print_summary(assessment: VolumeAssessment) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 EXIT_FAULT = 1
 EXIT_NOTHING_SCORED = 3
+EXIT_SOME_UNSCORED = 4
 EXIT_CANCELLED = 130
 
 # soft_wrap: a line stays a line, so that checksums and messages can be searched for.
@@ -61,15 +62,17 @@ def plain_errors() -> Iterator[None]:
 
 
 @contextmanager
-def cancel_on_interrupt() -> Iterator[Cancelled]:
-    """The first Ctrl-C asks the work to stop at its next batch; the second stops at once."""
+def cancel_on_interrupt(
+    message: str = "Cancelling after this batch; press Ctrl-C again to stop at once.",
+) -> Iterator[Cancelled]:
+    """The first Ctrl-C asks the work to stop at its next batch, and says so; the second stops at once."""
     asked = threading.Event()
 
     def ask(signum: int, frame: object) -> None:
         if asked.is_set():
             raise KeyboardInterrupt
         asked.set()
-        error_console.print("Cancelling after this batch; press Ctrl-C again to stop at once.")
+        error_console.print(message)
 
     before = signal.signal(signal.SIGINT, ask)
     try:

@@ -146,7 +146,7 @@ def load_bundle(name_or_folder: str | Path = DEFAULT_BUNDLE, device: str = "auto
     import torch
     from safetensors.torch import load
 
-    info = _find(name_or_folder)
+    info = find_bundle(name_or_folder)
     try:
         tensors = load(verify_bundle(info))
         ours = info.metadata["ctqa"]
@@ -211,8 +211,14 @@ def choose_device(device: str) -> str:
     return device
 
 
-def _find(name_or_folder: str | Path) -> BundleInfo:
-    """An installed name comes before a folder: what lies in the working folder must not take a model's place."""
+def find_bundle(name_or_folder: str | Path) -> BundleInfo:
+    """The bundle of that name or folder, not yet verified.
+
+    An installed name comes before a folder: what lies in the working folder must not take a model's place.
+
+    Raises:
+        UnknownBundle, DamagedBundle: see their classes.
+    """
     installed = installed_bundles()
     if str(name_or_folder) in installed:
         return read_bundle(installed[str(name_or_folder)])

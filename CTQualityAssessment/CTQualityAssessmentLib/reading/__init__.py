@@ -1,15 +1,18 @@
 """From files to a :class:`~CTQualityAssessmentLib.volume.Volume`; every defect has its own error or warning."""
 
+from CTQualityAssessmentLib.reading.discovery import FoundInput, find_inputs
 from CTQualityAssessmentLib.reading.errors import ReadingError
 from CTQualityAssessmentLib.reading.reader import list_series, read_volume, read_with_source
 from CTQualityAssessmentLib.reading.series import SeriesInfo
 from CTQualityAssessmentLib.reading.source import SourceSeries, SourceSlice
 
 __all__ = [
+    "FoundInput",
     "ReadingError",
     "SeriesInfo",
     "SourceSeries",
     "SourceSlice",
+    "find_inputs",
     "list_series",
     "read_volume",
     "read_with_source",

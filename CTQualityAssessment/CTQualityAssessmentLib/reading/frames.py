@@ -26,7 +26,7 @@ _KEYWORDS = (
     "ImagePositionPatient ImageOrientationPatient PixelSpacing SliceThickness SpacingBetweenSlices GantryDetectorTilt "
     "ConvolutionKernel ReconstructionAlgorithm IterativeReconstructionMethod ReconstructionDiameter KVP "
     "XRayTubeCurrent Exposure CTDIvol Manufacturer ManufacturerModelName BodyPartExamined ContrastBolusAgent "
-    "AcquisitionNumber TemporalPositionIdentifier NominalPercentageOfCardiacPhase TriggerTime"
+    "AcquisitionNumber TemporalPositionIdentifier NominalPercentageOfCardiacPhase TriggerTime ProtocolName"
 ).split()
 
 #: What Enhanced CT calls differently, and how classic CT calls it.
@@ -185,7 +185,7 @@ def read_frames(path: Path) -> list[Frame]:
     for _, _, group, element in _PRIVATE:
         tags += [(group << 16) + 0x10, (group << 16) + 0x1000 + element]
     try:
-        headerless = not _has_preamble(path)
+        headerless = not has_preamble(path)
         if headerless and not _may_be_headerless(path):
             return []
         dataset = dcmread(path, stop_before_pixels=True, specific_tags=list(tags), force=headerless)
@@ -212,7 +212,8 @@ def read_frames(path: Path) -> list[Frame]:
         return []
 
 
-def _has_preamble(path: Path) -> bool:
+def has_preamble(path: Path) -> bool:
+    """Whether the file begins as part 10 of DICOM asks."""
     with path.open("rb") as file:
         return file.read(132)[128:] == b"DICM"
 

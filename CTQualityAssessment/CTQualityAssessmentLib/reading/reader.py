@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,7 +35,7 @@ from CTQualityAssessmentLib.volume import Volume
 
 
 def read_volume(
-    path: str | Path,
+    path: str | Path | Sequence[Path],
     *,
     series: str | int | None = None,
     progress: Progress = no_progress,
@@ -45,7 +45,8 @@ def read_volume(
 
     Args:
         path: a DICOM folder (nested), zip or file, classic or Enhanced CT; a NIfTI, NRRD, MHA or MHD file; a TIFF, or
-            a folder of TIFFs, on the challenge's [0, 1] scale.
+            a folder of TIFFs, on the challenge's [0, 1] scale. Several files stand for a folder of just these, in
+            their order.
         series: which DICOM series, by its number in :func:`list_series` or its SeriesInstanceUID; by default the CT
             stack with most slices.
         progress: called with slices done, slices in all and what is being done.
@@ -58,7 +59,7 @@ def read_volume(
     Raises:
         ReadingError: one subclass for each reason, see :mod:`CTQualityAssessmentLib.reading.errors`.
     """
-    with quiet(), _files(Path(path), cancelled) as files:
+    with quiet(), opened_files(path, cancelled) as files:
         frames, ignored = _scan(files, progress, cancelled)
         if frames:
             stack, others = choose(build_stacks(frames), series)
@@ -93,7 +94,7 @@ def read_with_source(
         IncompleteHeadersError: the headers lack the UIDs that a report refers to.
         ReadingError: as :func:`read_volume`.
     """
-    with quiet(), _files(Path(path), cancelled) as files:
+    with quiet(), opened_files(path, cancelled) as files:
         frames, ignored = _scan(files, progress, cancelled)
         if not frames:
             raise NotDicomError if files else EmptyFolderError
@@ -114,7 +115,7 @@ def list_series(path: str | Path, *, descriptions: bool = False) -> tuple[Series
     Raises:
         PathNotFoundError, NotReadableError, UnsafeArchiveError, DamagedArchiveError, TooLargeError.
     """
-    with quiet(), _files(Path(path), never) as files:
+    with quiet(), opened_files(path, never) as files:
         return describe(build_stacks(_scan(files, no_progress, never)[0]), descriptions)
 
 
@@ -153,12 +154,13 @@ def _scan(files: list[Path], progress: Progress, cancelled: Cancelled) -> tuple[
 
 
 @contextmanager
-def _files(path: Path, cancelled: Cancelled) -> Iterator[list[Path]]:
+def opened_files(path: str | Path | Sequence[Path], cancelled: Cancelled) -> Iterator[list[Path]]:
     """The files of an input; a zip is unpacked into a private folder that goes afterwards."""
-    files = files_in(path)
-    if files == [path] and zipfile.is_zipfile(path):
+    named = [Path(path)] if isinstance(path, (str, Path)) else list(path)
+    files = [file for one in named for file in files_in(one)]
+    if len(named) == 1 and files == named and zipfile.is_zipfile(files[0]):
         with tempfile.TemporaryDirectory(prefix="ctqa-", ignore_cleanup_errors=True) as folder:
-            unpack(path, Path(folder), cancelled)
+            unpack(files[0], Path(folder), cancelled)
             yield files_in(Path(folder))
     else:
         yield files

@@ -1,0 +1,44 @@
+"""What can stop a whole batch. A single study that fails is no error: it becomes a row."""
+
+from __future__ import annotations
+
+from CTQualityAssessmentLib.errors import CTQAError
+
+
+class OutputBusyError(CTQAError):
+    """Another run writes into the same folder."""
+
+    def __init__(self) -> None:
+        super().__init__("Another run is writing into this output folder.", "Wait until it ends, or choose another.")
+
+
+class NotABatchError(CTQAError):
+    """The ledger of the output folder cannot be read."""
+
+    def __init__(self) -> None:
+        super().__init__("The ledger of this output folder is damaged.", "Choose a new output folder.")
+
+
+class NoSeriesError(CTQAError):
+    """There is no CT in the input."""
+
+    exit_code = 3
+
+    def __init__(self) -> None:
+        super().__init__(
+            "There is no CT in this folder.", "Check the path; 'ctqa info PATH' tells what a folder holds."
+        )
+
+
+class SchedulerError(CTQAError):
+    """The scheduler does not answer, or has no workers."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem, "Check the address, the versions of dask on both sides and that workers are running.")
+
+
+class WorkerError(CTQAError):
+    """A worker cannot do any study, so that going on would only fill the table with its failure."""
+
+    def __init__(self, problem: str, advice: str) -> None:
+        super().__init__(f"The studies cannot be done on a worker: {problem}", advice)

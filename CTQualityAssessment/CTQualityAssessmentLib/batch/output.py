@@ -1,0 +1,185 @@
+"""The output folder of a batch: which studies are done, and how a study's results come to lie in it.
+
+A study is done when the folder ``studies/NAME`` holds its record with the fingerprint of what is asked for. That folder
+is written under another name and renamed as a whole, so that neither a kill nor a power cut leaves half of one.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from CTQualityAssessmentLib.batch.errors import NotABatchError, OutputBusyError
+from CTQualityAssessmentLib.batch.records import FAILED, StudyRecord
+from CTQualityAssessmentLib.reporting.folder import OutputFolderError
+
+RECORD = "study.json"
+_LEDGER = ".ctqa-batch"
+_SCRATCH = ".ctqa-"
+_KEY_BYTES = 32
+
+
+class BatchFolder:
+    """An output folder, in this process or on a worker that sees the same disk.
+
+    Names of studies are keyed hashes of what the scanner identifies them by. The key is random, stays in the output
+    folder and is readable by its owner only: without it nobody can test whether a known UID or folder is among them.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.studies = path / "studies"
+        self._ledger = path / _LEDGER
+
+    @property
+    def exists(self) -> bool:
+        """Whether a batch was begun here, and this computer can see it."""
+        return (self._ledger / "key").is_file()
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Begin or go on with a batch here, alone; what a killed run left half-written goes.
+
+        Raises:
+            OutputBusyError: another process has it open.
+            OutputFolderError: it cannot be written.
+        """
+        from filelock import FileLock, Timeout
+
+        try:
+            self._ledger.mkdir(parents=True, exist_ok=True)
+            self.studies.mkdir(exist_ok=True)
+            with FileLock(self._ledger / "lock", timeout=0, mode=0o600):
+                self._create_key()
+                self._sweep()
+                yield
+        except Timeout:
+            raise OutputBusyError from None
+        except OSError as error:
+            raise _cannot_write(error) from error
+
+    def name_of(self, identity: bytes) -> str:
+        """Pseudonym of a study in this folder; where no batch was begun yet, one that no study has.
+
+        Raises:
+            NotABatchError: the key was damaged.
+        """
+        key = (self._ledger / "key").read_bytes() if self.exists else secrets.token_bytes(_KEY_BYTES)
+        if len(key) != _KEY_BYTES:
+            raise NotABatchError
+        return hmac.digest(key, identity, "sha256").hex()[:16]
+
+    def record_of(self, name: str) -> StudyRecord | None:
+        """The record of a study that is done, whatever it was done with; None where there is none."""
+        try:
+            return StudyRecord.from_json((self.studies / name / RECORD).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+
+    def names(self) -> set[str]:
+        """Names of all studies that lie here."""
+        return {path.parent.name for path in self.studies.glob(f"[!.]*/{RECORD}")}
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A private folder in which a study's results are written; it goes unless :meth:`publish` took it.
+
+        Raises:
+            OutputFolderError: it cannot be created.
+        """
+        try:
+            folder = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=self.studies))
+            folder.chmod(0o777 & ~_umask())  # mkdtemp closes it to everyone else, which suits no result
+        except OSError as error:
+            raise _cannot_write(error) from error
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def publish(self, scratch: Path, record: StudyRecord) -> StudyRecord:
+        """Make a scratch folder the results of the study, in place of older ones, and return the record that now holds.
+
+        Where two workers did the same study, as after the loss of a connection, the first one's results stay.
+
+        Raises:
+            OutputFolderError: the disk is full or was taken away.
+        """
+        destination = self.studies / record.name
+        try:
+            (scratch / RECORD).write_text(record.to_json(), encoding="utf-8")
+            for file in scratch.iterdir():
+                _settle(file)
+            known = self.record_of(record.name)
+            if known is not None and known.fingerprint == record.fingerprint and known.state != FAILED:
+                return known
+            if destination.exists():
+                # No rename replaces a folder that is not empty; between the two renames the study is just not done.
+                with self.scratch() as older:
+                    destination.rename(older / "old")
+            scratch.rename(destination)
+        except OSError as error:
+            raise _cannot_write(error) from error
+        return record
+
+    def _create_key(self) -> None:
+        if self.exists:
+            return
+        unfinished = self._ledger / f"{_SCRATCH}{secrets.token_hex(4)}"
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(_KEY_BYTES))
+        unfinished.replace(self._ledger / "key")
+
+    def _sweep(self) -> None:
+        for folder in self.studies.glob(f"{_SCRATCH}*"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is either the old one or the new one, whatever happens.
+
+    Raises:
+        OutputFolderError: it cannot be written.
+    """
+    unfinished = path.with_name(f"{_SCRATCH}{path.name}")
+    try:
+        _write_through(unfinished, text)
+        unfinished.replace(path)
+    except OSError as error:
+        raise _cannot_write(error) from error
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()
+
+
+def _write_through(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _settle(file: Path) -> None:
+    """Wait until a file is on the disk: a rename must not get there before what it renames."""
+    if file.is_file():
+        with file.open("r+b") as opened:
+            os.fsync(opened.fileno())
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _cannot_write(error: OSError) -> OutputFolderError:
+    return OutputFolderError(
+        f"The output folder cannot be written ({error.strerror or type(error).__name__}).",
+        "Choose with --out a folder that you may write to and that is not a file.",
+    )

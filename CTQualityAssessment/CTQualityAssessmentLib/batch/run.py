@@ -1,0 +1,105 @@
+"""Hands studies to workers and takes back what came of them."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from CTQualityAssessmentLib import __version__
+from CTQualityAssessmentLib.batch.errors import SchedulerError, WorkerError
+from CTQualityAssessmentLib.batch.records import Settings, Study, StudyRecord
+from CTQualityAssessmentLib.batch.study import do_study, fail_study
+from CTQualityAssessmentLib.calls import Cancelled, never
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+#: How often a study may take a worker process down with it before it is given up.
+_TRIES = 3
+_LOST = (
+    "The process that did this study ended unexpectedly three times, the last times with no other study beside it; "
+    "perhaps the memory is not enough for it."
+)
+
+
+def run_studies(
+    studies: Sequence[Study],
+    settings: Settings,
+    out: Path,
+    run: str,
+    client: Client,
+    *,
+    on_record: Callable[[Study, StudyRecord], None],
+    cancelled: Cancelled = never,
+) -> None:
+    """Do all studies, one at a time in each worker.
+
+    A study whose worker dies is tried again at the end, with nothing running beside it, so that a study that is too
+    large for the memory does not take the blame to its neighbours.
+
+    Args:
+        studies: what to do.
+        settings: how.
+        out: absolute path of the output folder, opened by the caller.
+        run: identifies this run.
+        client: of the workers.
+        on_record: called with each study that is done or failed.
+        cancelled: asked twice a second; True hands out no further study and waits for those that are running.
+
+    Raises:
+        WorkerError: a worker cannot do studies at all.
+        SchedulerError: the scheduler is gone.
+        OutputFolderError: a failure cannot be written down.
+    """
+    from distributed import wait
+    from distributed.scheduler import KilledWorker
+
+    waiting, suspects = deque(studies), deque[Study]()
+    deaths: Counter[str] = Counter()
+    running: dict[Future, Study] = {}
+
+    def hand_out(study: Study) -> None:
+        key = f"{study.name}-{run}-{deaths[study.name]}"
+        running[client.submit(do_study, study, settings, str(out), run, __version__, key=key, pure=False)] = study
+
+    try:
+        while running or ((waiting or suspects) and not cancelled()):
+            if not cancelled():
+                while waiting and len(running) < max(1, len(client.nthreads())):
+                    hand_out(waiting.popleft())
+                if not running and suspects:
+                    hand_out(suspects.popleft())
+            try:
+                finished = wait(list(running), timeout=0.5, return_when="FIRST_COMPLETED").done
+            except TimeoutError:
+                continue
+            for future in finished:
+                study = running.pop(future)
+                if future.status == "finished":
+                    on_record(study, _record_of(future))
+                elif future.status == "error" and isinstance(future.exception(), KilledWorker):
+                    deaths[study.name] += 1
+                    if deaths[study.name] < _TRIES:
+                        suspects.append(study)
+                    else:
+                        on_record(study, fail_study(study, out, run, _LOST))
+                elif future.status == "error":
+                    raise WorkerError(
+                        f"a task cannot be run there ({type(future.exception()).__name__}).",
+                        "Install the same versions of this program and of dask on both sides.",
+                    )
+                else:
+                    raise SchedulerError("The connection to the dask scheduler was lost.")
+    except OSError as error:
+        if type(error).__module__.startswith("distributed"):
+            raise SchedulerError("The connection to the dask scheduler was lost.") from None
+        raise
+
+
+def _record_of(future: Future) -> StudyRecord:
+    outcome = future.result()
+    if outcome.record is None:
+        raise WorkerError(*outcome.unfit)
+    return outcome.record

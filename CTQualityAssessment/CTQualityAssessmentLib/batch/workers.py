@@ -1,0 +1,97 @@
+"""The processes that do the studies: dask workers on this computer, or those of a scheduler elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dask
+import psutil
+from distributed import Client, LocalCluster, Worker, WorkerPlugin
+
+from CTQualityAssessmentLib.batch.errors import SchedulerError
+
+#: Enough for a chest of 1000 slices of 512 x 512 with its maps and measures, beside torch.
+_BYTES_EACH = 4 * 1024**3
+_CONNECT_S = 30
+
+
+def default_workers() -> int:
+    """As many as this process has cores and the free memory allows, at least one."""
+    return max(1, min(cores(), psutil.virtual_memory().available // _BYTES_EACH))
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def local_workers(count: int) -> Iterator[Client]:
+    """Start worker processes on this computer; they end with the block, and with this process however it ends.
+
+    Scheduler and workers listen on 127.0.0.1 only and ask for a certificate that is made for this run, so that nobody
+    else on this computer can hand them work. A worker that dies is replaced.
+
+    Args:
+        count: number of processes, one study each at a time.
+    """
+    settings = {
+        # The first death of a worker comes back to us: we know better than to blame all that was running beside.
+        "distributed.scheduler.allowed-failures": 0,
+        "distributed.scheduler.work-stealing": False,
+        # No page without a key: their HTTP servers stay, but serve nothing.
+        "distributed.scheduler.http.routes": [],
+        "distributed.worker.http.routes": [],
+    }
+    with (
+        dask.config.set(settings),
+        tempfile.TemporaryDirectory(prefix="ctqa-", ignore_cleanup_errors=True) as scratch,
+        LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
+            security=True,
+            silence_logs=logging.CRITICAL,  # dask's messages quote the arguments of a task, which are paths
+            local_directory=scratch,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        client.register_plugin(_DeafToInterrupts())
+        yield client
+
+
+@contextmanager
+def remote_workers(address: str) -> Iterator[Client]:
+    """Connect to a scheduler; keys and certificates of a ``tls://`` address come from dask's own configuration.
+
+    Raises:
+        SchedulerError: it does not answer, or has no worker, within half a minute.
+    """
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    try:
+        client = Client(address, timeout=_CONNECT_S, set_as_default=False)
+    except (OSError, ValueError, TypeError, ImportError):  # a timeout is an OSError
+        raise SchedulerError("No dask scheduler answers at this address.") from None
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=_CONNECT_S)
+        except TimeoutError:
+            raise SchedulerError("The dask scheduler has no worker.") from None
+        yield client
+
+
+class _DeafToInterrupts(WorkerPlugin):
+    """Ctrl-C in a terminal reaches all its processes; only the command itself decides what it means."""
+
+    name = "ctqa-deaf-to-interrupts"
+
+    def setup(self, worker: Worker) -> None:
+        """Runs in the main thread of the worker's process."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,196 @@
+"""``ctqa batch`` as a user runs it: real processes, killed, resumed, with studies that fail."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+
+import psutil
+import pytest
+
+from Testing.batch.running import Command, done, until, write_studies
+from Testing.dicom_factory import PATIENT, body, write_series
+
+REPORT = {"study.json", "assessment.json", "slices.csv", "measures.json", "measures.csv", "index.html"}
+
+
+def table(out):
+    with (out / "studies.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_two_hundred_studies_survive_a_kill(tmp_path):
+    """A power cut in the middle of a night must cost the studies that were running, not the night; and a study that is
+    assessed twice, or lost, makes every figure of the group wrong."""
+    root, out = tmp_path / "in", tmp_path / "out"
+    write_studies(root, 200)
+    arguments = (root, "--out", out, "--workers", 2, "--no-figures")
+    first = Command(*arguments)
+    until(lambda: len(done(out)) >= 60)
+    workers = first.workers()
+    os.kill(first.process.pid, signal.SIGKILL)
+    first.process.communicate()
+    assert len(workers) == 2
+    psutil.wait_procs(workers, timeout=60)
+    assert not [worker.pid for worker in workers if worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE]
+
+    before = done(out)
+    assert 60 <= len(before) < 200 and not (out / "index.html").exists()
+    stamps = {name: (out / "studies" / name).stat() for name in before}
+
+    Command(*arguments).finish(0)
+    after = done(out)
+    assert len(after) == 200 and {name: after[name] for name in before} == before
+    for name, stat in stamps.items():
+        now = (out / "studies" / name).stat()
+        assert (now.st_ino, now.st_mtime_ns) == (stat.st_ino, stat.st_mtime_ns)
+    runs = [json.loads(text)["run"] for text in after.values()]
+    assert sorted(runs.count(run) for run in set(runs)) == sorted((len(before), 200 - len(before)))
+    for folder in (out / "studies").iterdir():
+        assert {path.name for path in folder.iterdir()} == REPORT, folder.name
+
+    rows = table(out)
+    assert {row["study"] for row in rows} == set(after) and len(rows) == 200
+    assert {row["state"] for row in rows} == {"scored"}
+    for row in rows[::20]:
+        document = json.loads((out / "studies" / row["study"] / "assessment.json").read_text())
+        assert float(row["mean"]) == pytest.approx(document["summary"]["mean"], rel=1e-5)
+        assert row["kernel"] == document["facts"]["kernel"]
+    everything = "".join(path.read_text() for path in (out / "index.html", out / "studies.csv"))
+    assert not [v for v in (*map(str, PATIENT.values()), "Zweistein", str(tmp_path)) if v in everything]
+
+
+def test_a_study_that_fails_is_a_row_and_the_second_run_does_nothing(tmp_path):
+    """One damaged export must not stop the other studies nor vanish, and a run that is repeated costs seconds."""
+    root, out = tmp_path / "in", tmp_path / "out"
+    write_studies(root, 3)
+    cut = write_series(root / "Zweistein cut", body(3, 48, 48))[1]
+    os.truncate(cut, cut.stat().st_size - 3000)
+    os.truncate(write_series(root / "Zweistein headless", body(1, 48, 48))[0], 200)
+    write_series(root / "Zweistein scout", body(1, 48, 48), ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    write_series(root / "Zweistein air", body(2, 48, 48) * 0 - 1000)
+    shutil.make_archive(str(tmp_path / "zipped"), "zip", root / "Zweistein^Ada 0")
+    shutil.move(tmp_path / "zipped.zip", root / "Zweistein.zip")
+    arguments = (root, "--out", out, "--workers", 1, "--no-figures")
+
+    told = Command(*arguments, "--dry-run").finish(0)
+    assert "5 to do, 1 failed, 2 skipped. Nothing was written." in told and not out.exists()
+
+    Command(*arguments).finish(4)
+    rows = table(out)
+    states = sorted((row["state"], row["reason"]) for row in rows)
+    assert [state for state, _ in states] == ["failed"] * 2 + ["no score"] + ["scored"] * 3 + ["skipped"] * 2
+    reasons = " ".join(reason for _, reason in states)
+    for sentence in ("cut short or damaged", "headers are damaged", "The slice is empty", "scout images", "a copy"):
+        assert sentence in reasons
+    page = (out / "index.html").read_text()
+    for row in rows:
+        link = f"studies/{row['study']}/index.html"
+        assert row["report"] == (link if row["state"] in ("scored", "no score") else "")
+        if "copy" not in row["reason"]:
+            assert (f'href="{link}"' in page) == bool(row["report"]) == (out / link).exists()
+
+    before = {path: path.stat().st_mtime_ns for path in (out / "studies").rglob("*")}
+    again = Command(*arguments)
+    again.finish(4)
+    assert {path: path.stat().st_mtime_ns for path in (out / "studies").rglob("*")} == before
+
+    told = Command(*arguments, "--dry-run", "--identify").process.communicate(timeout=900)[0]
+    assert "Zweistein cut: CT, 3 slices" in told and "done, failed: The pixel data are cut short" in told
+    write_series(root / "Zweistein cut", body(3, 48, 48))
+    assert "1 to do" in Command(*arguments, "--dry-run").finish(0)
+
+
+def test_a_worker_that_dies_is_replaced_and_its_study_tried_again(tmp_path):
+    """The kernel ends a process when memory is short: the study must come again, and all others stay as they are."""
+    root, out = tmp_path / "in", tmp_path / "out"
+    write_studies(root, 12, slices=4)
+    command = Command(root, "--out", out, "--workers", 2, "--no-figures")
+    until(lambda: len(done(out)) >= 2)
+    victim = command.workers()[0]
+    victim.kill()
+    command.finish(0)
+    assert len(done(out)) == 12 and {row["state"] for row in table(out)} == {"scored"}
+
+
+def test_a_study_that_always_kills_its_worker_is_given_up_after_three_tries(tmp_path):
+    """A study too large for the memory would otherwise kill workers for ever, or take its neighbours with it."""
+    root, out = tmp_path / "in", tmp_path / "out"
+    write_studies(root, 1, slices=400)
+    command = Command(root, "--out", out, "--workers", 1, "--no-figures")
+    for _ in range(3):
+        # The scratch folder tells that the study is being done.
+        worker = until(lambda: list((out / "studies").glob(".ctqa-*")) and command.workers())[0]
+        worker.kill()
+        shutil.rmtree(until(lambda: list((out / "studies").glob(".ctqa-*")))[0], ignore_errors=True)
+    command.finish(4)
+    (row,) = table(out)
+    assert row["state"] == "failed" and "ended unexpectedly three times" in row["reason"]
+
+
+def test_ctrl_c_finishes_what_runs_and_the_same_command_goes_on(tmp_path):
+    """Who presses Ctrl-C wants the computer back, not to lose the study that is nearly done; the terminal sends it to
+    the workers too."""
+    root, out = tmp_path / "in", tmp_path / "out"
+    write_studies(root, 40)
+    arguments = (root, "--out", out, "--workers", 1, "--no-figures")
+    command = Command(*arguments)
+    until(lambda: len(done(out)) >= 2)
+    os.killpg(command.process.pid, signal.SIGINT)
+    told = command.finish(130)
+    kept = done(out)
+    assert "not reached" in told and 2 <= len(kept) < 40 and len(table(out)) == len(kept)
+    assert not list((out / "studies").glob(".ctqa-*"))
+    Command(*arguments).finish(0)
+    assert {name: text for name, text in done(out).items() if name in kept} == kept and len(done(out)) == 40
+
+
+def test_a_second_ctrl_c_stops_at_once(tmp_path):
+    """Who presses it twice does not wait for a study of minutes; what it leaves half done must not pass for done."""
+    root, out = tmp_path / "in", tmp_path / "out"
+    write_studies(root, 2, slices=400)
+    command = Command(root, "--out", out, "--workers", 2, "--no-figures")
+    until(lambda: list((out / "studies").glob(".ctqa-*")))
+    workers = command.workers()
+    os.kill(command.process.pid, signal.SIGINT)
+    assert "will be finished" in command.process.stderr.readline()
+    os.kill(command.process.pid, signal.SIGINT)
+    assert "finished studies are kept" in command.finish(130)
+    psutil.wait_procs(workers, timeout=60)
+    assert len(workers) == 2 and not any(worker.is_running() for worker in workers)
+    assert not done(out)
+
+
+def test_two_runs_never_write_into_one_folder(tmp_path):
+    """They would do every study twice and overwrite each other's table."""
+    from CTQualityAssessmentLib.batch.output import BatchFolder
+
+    write_studies(tmp_path / "in", 1)
+    with BatchFolder(tmp_path / "out").opened():
+        told = Command(tmp_path / "in", "--out", tmp_path / "out").finish(1)
+    assert re.fullmatch(r"Error: Another run is writing [^\n]+\n", told)
+
+
+def test_a_scheduler_elsewhere_does_the_same(tmp_path, monkeypatch):
+    """A department with a cluster gives its address, and nothing else changes."""
+    from distributed import LocalCluster
+
+    root, out = tmp_path / "in", tmp_path / "out"
+    write_studies(root, 6)
+    with LocalCluster(n_workers=1, threads_per_worker=2, host="127.0.0.1", dashboard_address=None) as cluster:
+        arguments = (root, "--out", out, "--no-figures", "--scheduler", cluster.scheduler_address)
+        command = Command(*arguments)
+        command.finish(0)
+        assert not command.workers() and len(cluster.workers) == 1
+        assert len(done(out)) == 6 and {row["state"] for row in table(out)} == {"scored"}
+        # A worker that lost the disk says so instead of failing every study.
+        shutil.rmtree(out)
+        monkeypatch.setenv("CTQA_MODELS", str(tmp_path / "none"))
+        other = Command(*arguments, "--model", "no-such-model").finish(1)
+    assert "There is no model of that name" in other
+    told = Command(root, "--out", tmp_path / "other", "--scheduler", "tcp://127.0.0.1:9").finish(1)
+    assert "No dask scheduler answers" in told

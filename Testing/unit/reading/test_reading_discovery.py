@@ -1,0 +1,100 @@
+"""Finding every series in a tree of folders."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from CTQualityAssessmentLib.reading import find_inputs, read_volume
+from CTQualityAssessmentLib.reading.errors import PathNotFoundError
+from pydicom.uid import generate_uid
+
+from Testing.dicom_factory import body, write_series
+
+
+def names(found):
+    return [(one.where, one.label.split(",")[0], bool(one.skipped), bool(one.damaged)) for one in found]
+
+
+def test_every_kind_of_input_is_found_where_it_lies(tmp_path):
+    """What is not found is never assessed, and nobody notices."""
+    write_series(tmp_path / "a" / "deep" / "er", body(3))
+    write_series(tmp_path / "b", body(4), ConvolutionKernel="B70f", prefix="s")
+    write_series(tmp_path / "b", body(5), prefix="t")
+    sitk.WriteImage(sitk.GetImageFromArray(body(3)), tmp_path / "c.nii.gz")
+    shutil.make_archive(str(tmp_path / "d"), "zip", write_series(tmp_path / "z" / "x", body(2))[0].parent)
+    shutil.rmtree(tmp_path / "z")
+    (tmp_path / "notes.txt").write_text("nothing")
+    found = find_inputs(tmp_path)
+    assert [one.where for one in found] == ["a/deep/er", "b", "b", "c.nii.gz", "d.zip"]
+    assert [read_volume(one.files, series=one.series).slice_count for one in found] == [3, 4, 5, 3, 2]
+    assert len({one.identity for one in found}) == 5
+
+
+def test_stacks_of_one_series_are_read_apart(tmp_path):
+    """A series with a scout and two kernels is two rows and a reason, each read with its own number."""
+    uid = generate_uid()
+    write_series(tmp_path, body(4), series_uid=uid, prefix="a")
+    write_series(tmp_path, body(3), series_uid=uid, prefix="b", ConvolutionKernel="B70f")
+    write_series(tmp_path, body(1), series_uid=uid, prefix="c", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    found = find_inputs(tmp_path)
+    assert [bool(one.skipped) for one in found] == [False, False, True]
+    volumes = [read_volume(one.files, series=one.series) for one in found[:2]]
+    assert [(v.slice_count, v.facts.kernel) for v in volumes] == [(4, "B30f"), (3, "B70f")]
+
+
+def test_a_series_over_several_folders_is_one(tmp_path):
+    """Some archives write each slice into a folder of its own."""
+    for k, file in enumerate(write_series(tmp_path / "all", body(6))):
+        (tmp_path / str(k)).mkdir()
+        shutil.move(file, tmp_path / str(k) / "IM")
+    (one,) = find_inputs(tmp_path)
+    assert one.where == "." and read_volume(one.files, series=one.series).slice_count == 6
+
+
+def test_a_copy_is_named_and_a_changed_file_is_noticed(tmp_path):
+    """The same scan twice would count double; a scan that was repaired must be done again."""
+    files = write_series(tmp_path / "a", body(3))
+    shutil.make_archive(str(tmp_path / "b"), "zip", tmp_path / "a")
+    first, copy = find_inputs(tmp_path)
+    assert not first.skipped and "copy" in copy.skipped and first.identity == copy.identity
+    os.utime(files[0], ns=(1, 1))
+    again = find_inputs(tmp_path)[0]
+    assert again.identity == first.identity and again.state != first.state
+
+
+def test_what_cannot_be_read_is_told(tmp_path):
+    """Studies must not vanish because their headers are damaged or an archive is."""
+    for file in write_series(tmp_path / "a", body(2)):
+        os.truncate(file, 180)
+    (tmp_path / "b.zip").write_bytes(b"PK\x03\x04 and then nothing")
+    write_series(tmp_path / "c", body(2), Modality="MR", SOPClassUID="1.2.840.10008.5.1.4.1.1.4")
+    found = find_inputs(tmp_path)
+    assert [(one.where, bool(one.skipped), bool(one.damaged)) for one in found] == [
+        ("a", False, True),
+        ("b.zip", False, True),
+        ("c", True, False),
+    ]
+    assert found[0].label == "2 file(s) or folder(s)" and "MR" in found[2].skipped
+
+
+def test_results_inside_the_input_are_passed_over(tmp_path):
+    """`ctqa batch . --out ./out` must not read its own results at the second run."""
+    write_series(tmp_path / "in", body(2))
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((3, 9, 9), np.int16)), tmp_path / "x.nii.gz")
+    (tmp_path / "out").mkdir()
+    shutil.move(tmp_path / "x.nii.gz", tmp_path / "out" / "x.nii.gz")
+    assert len(find_inputs(tmp_path)) == 2 and len(find_inputs(tmp_path, leave_out=tmp_path / "out")) == 1
+    with pytest.raises(PathNotFoundError):
+        find_inputs(tmp_path / "nowhere")
+
+
+def test_a_zip_beside_its_folder_is_the_copy(tmp_path):
+    """Whoever zips a study that was done must not make it be done again."""
+    write_series(tmp_path / "b", body(3))
+    shutil.make_archive(str(tmp_path / "a"), "zip", tmp_path / "b")
+    archive, folder = find_inputs(tmp_path)
+    assert archive.skipped and not folder.skipped
