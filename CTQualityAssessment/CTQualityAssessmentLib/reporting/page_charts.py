@@ -133,9 +133,9 @@ def _why_not(what: str, measures: PhysicalMeasures | None) -> str:
         return f"the headers give no {_FROM_HEADERS[what]}"
     if measures is None:
         return "it was not measured"
-    reason = measures.reasons[
-        measures.volume.missing["noise_hu" if what == "noise" else "water_equivalent_diameter_mm"]
-    ]
+    name = "noise_hu" if what == "noise" else "water_equivalent_diameter_mm"
+    # The volume may have a figure, of all slices together, that no slice has alone.
+    reason = measures.reasons[next(one.missing[name] for one in measures.slices if name in one.missing)]
     return reason[0].lower() + reason[1:].rstrip(".")
 
 
