@@ -6,7 +6,7 @@ import logging
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,6 +39,7 @@ def read_volume(
     series: str | int | None = None,
     progress: Progress = no_progress,
     cancelled: Cancelled = never,
+    on_series: Callable[[tuple[SeriesInfo, ...]], None] | None = None,
 ) -> Volume:
     """Read a CT volume.
 
@@ -49,6 +50,8 @@ def read_volume(
             stack with most slices.
         progress: called with slices done, slices in all and what is being done.
         cancelled: asked between batches of slices.
+        on_series: told the DICOM series of the input, as :func:`list_series` gives them, before one is read; also
+            where that one then cannot be read.
 
     Returns:
         HU as int16 (float32 where the input is fractional), in DICOM with k along the slices in the order of their
@@ -60,7 +63,10 @@ def read_volume(
     with _quiet(), _files(Path(path), cancelled) as files:
         frames, ignored = _scan(files, progress, cancelled)
         if frames:
-            return _read_dicom(build_stacks(frames), ignored, series, progress, cancelled)
+            stacks = build_stacks(frames)
+            if on_series is not None:
+                on_series(describe(stacks))
+            return _read_dicom(stacks, ignored, series, progress, cancelled)
         if str(series if series is not None else 1).strip() != "1":
             raise NoSuchSeriesError(1)
         images = [file for file in files if has_suffix(file, NIFTI_SUFFIXES + ITK_SUFFIXES)]
