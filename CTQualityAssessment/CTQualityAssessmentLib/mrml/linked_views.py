@@ -19,7 +19,11 @@ class SteadyView:
     def __init__(self, view: slicer.vtkMRMLSliceNode) -> None:
         self._size = view.GetDimensions()[:2]
         self._shorter = min(view.GetFieldOfView()[:2])
-        view.AddObserver("ModifiedEvent", self._modified)
+        self._view, self._observer = view, view.AddObserver("ModifiedEvent", self._modified)
+
+    def release(self) -> None:
+        """Leave the view to itself; it may outlive this object only after this."""
+        self._view.RemoveObserver(self._observer)
 
     def _modified(self, view: slicer.vtkMRMLSliceNode, _event: str) -> None:
         size = view.GetDimensions()[:2]
@@ -46,8 +50,12 @@ class LinkedViews:
         self._leader = self._views[0]
         self._sizes = {view.GetID(): view.GetDimensions() for view in self._views}
         self._following = False
-        for view in self._views:
-            view.AddObserver("ModifiedEvent", self._modified)
+        self._observers = [(view, view.AddObserver("ModifiedEvent", self._modified)) for view in self._views]
+
+    def release(self) -> None:
+        """Link no more; the views may outlive this object only after it."""
+        for view, observer in self._observers:
+            view.RemoveObserver(observer)
 
     @property
     def active(self) -> bool:
