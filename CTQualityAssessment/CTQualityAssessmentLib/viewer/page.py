@@ -8,10 +8,7 @@ from typing import Any
 from trame.ui.html import DivLayout
 from trame_server import Server
 
-from CTQualityAssessmentLib.errors import CTQAError
-from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, installed_bundles, read_bundle
-from CTQualityAssessmentLib.models.errors import UnknownBundle
-from CTQualityAssessmentLib.viewer.shown import model_of, palette
+from CTQualityAssessmentLib.viewer.shown import models_of, palette
 from CTQualityAssessmentLib.viewer.views import PLACES, PRESETS
 
 _STATIC = Path(__file__).with_name("static")
@@ -28,27 +25,8 @@ MODULE: dict[str, Any] = {
 
 
 def first_state(model: str | None) -> dict[str, Any]:
-    """The state before anything is open; a model whose bundle is damaged is left out, and told.
-
-    Args:
-        model: name or folder of the model to begin with; None for the default.
-
-    Raises:
-        UnknownBundle: there is no such model.
-        CTQAError: its folder holds no sound bundle.
-    """
-    models, error = [], None
-    for name, bundle in installed_bundles().items():
-        try:
-            models.append(model_of(name, read_bundle(bundle)))
-        except CTQAError as problem:  # the others can still be used
-            error = {"problem": problem.problem, "advice": problem.advice}
-    named = {one["name"] for one in models}
-    if model is not None and model not in named:
-        if not Path(model).is_dir():
-            raise UnknownBundle("There is no model of that name.", "See 'ctqa models' for the list.")
-        models.append(model_of(model, read_bundle(Path(model))))
-        named.add(model)
+    """The state before anything is open; models as by :func:`~CTQualityAssessmentLib.viewer.shown.models_of`."""
+    models, chosen, error = models_of(model)
     return {
         "opened": None,
         "series": {"items": [], "chosen": 0},
@@ -73,7 +51,7 @@ def first_state(model: str | None) -> dict[str, Any]:
         "span": 0,
         "crosshair": True,
         "models": models,
-        "model": model or (DEFAULT_BUNDLE if DEFAULT_BUNDLE in named else next(iter(sorted(named)), "")),
+        "model": chosen,
         "palette": palette("quality"),
         "diverging": palette("difference"),
     }

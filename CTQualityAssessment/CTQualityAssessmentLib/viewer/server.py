@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.viewer.access import HOST, Access
+from CTQualityAssessmentLib.viewer.shown import models_of
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -56,7 +57,9 @@ def run(
 
     Raises:
         PortError: the port is taken.
+        UnknownBundle: there is no such model.
     """
+    models_of(model)  # before the seconds that the views take to load
     sys.argv = sys.argv[:1]  # trame reads options of its own there, among them one that opens other interfaces
     os.environ["WSLINK_WS_COMPRESS"] = "0"  # frames are compressed already
     asyncio.run(_serve(path, series, second, model, device, port, open_browser, upload_limit_mib, say))

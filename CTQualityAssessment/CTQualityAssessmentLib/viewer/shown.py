@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from CTQualityAssessmentLib.assessment.difference import VolumeDifference
 from CTQualityAssessmentLib.colours import ATTENTION, DIFFERENCE, QUALITY
+from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.measures import PhysicalMeasures
-from CTQualityAssessmentLib.models import BundleInfo
+from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, BundleInfo, installed_bundles, read_bundle
+from CTQualityAssessmentLib.models.errors import UnknownBundle
 from CTQualityAssessmentLib.reading import SeriesInfo
 from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS, range_text, reason_text, value_text
 from CTQualityAssessmentLib.reporting.web_page import refused_ranges
@@ -174,6 +177,31 @@ def result_of(assessment: VolumeAssessment) -> dict[str, Any]:
             ["Seconds", ", ".join(f"{name} {seconds:.1f}" for name, seconds in assessment.timings_s.items())],
         ],
     }
+
+
+def models_of(model: str | None) -> tuple[list[dict[str, Any]], str, dict[str, str] | None]:
+    """The models to choose from, the one to begin with, and what is wrong with one that is left out.
+
+    Args:
+        model: name or folder of the model to begin with; None for the default.
+
+    Raises:
+        UnknownBundle: there is no such model.
+        CTQAError: its folder holds no sound bundle.
+    """
+    models, error = [], None
+    for name, bundle in installed_bundles().items():
+        try:
+            models.append(model_of(name, read_bundle(bundle)))
+        except CTQAError as problem:  # the others can still be used
+            error = {"problem": problem.problem, "advice": problem.advice}
+    named = {one["name"] for one in models}
+    if model is not None and model not in named:
+        if not Path(model).is_dir():
+            raise UnknownBundle("There is no model of that name.", "See 'ctqa models' for the list.")
+        models.append(model_of(model, read_bundle(Path(model))))
+    default = DEFAULT_BUNDLE if DEFAULT_BUNDLE in named else next(iter(sorted(named)), "")
+    return models, model or default, error
 
 
 def model_of(name: str, info: BundleInfo) -> dict[str, Any]:

@@ -345,6 +345,7 @@ class Viewer:
         self._views.compare(None, None)
         remove_difference(self._app.scene, comparison)
         self._case = comparison.second
+        self._tell(series={"items": [], "chosen": 0})  # those of the other volume
         self._show_case()
         try:
             await self._compare(first)
