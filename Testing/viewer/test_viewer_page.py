@@ -57,6 +57,7 @@ def picture(page, place="large") -> np.ndarray:
             page.evaluate(
                 """async (place) => {
                 const shown = document.querySelector(`[data-test=${place}] img`);
+                if (!shown || !shown.naturalWidth) return null;
                 const canvas = new OffscreenCanvas(shown.naturalWidth, shown.naturalHeight);
                 const context = canvas.getContext('2d');
                 context.drawImage(shown, 0, 0);
@@ -67,9 +68,9 @@ def picture(page, place="large") -> np.ndarray:
                 place,
             ),
         )
-        if before == seen and seen[0] == "image/png":
+        if seen is not None and before == seen and seen[0] == "image/png":
             return np.asarray(Image.open(io.BytesIO(base64.b64decode(seen[1]))).convert("RGB"), dtype=int)
-    raise AssertionError(f"the picture did not come to rest: {seen[0]}")
+    raise AssertionError(f"the picture did not come to rest: {seen and seen[0]}")
 
 
 def test_from_the_sample_to_a_score(page):
@@ -194,7 +195,8 @@ def test_one_view_alone_and_back(page):
     wait_size(page, "upper", full)
     page.keyboard.press("l")  # without a second volume there is no third layout
     page.wait_for_selector("[data-test=large]")
-    assert np.array_equal(picture(page), before)
+    after = picture(page)
+    assert after.shape == before.shape and np.abs(after - before).mean() < 0.5
 
 
 def wait_size(page, place, box) -> None:
@@ -249,8 +251,9 @@ def test_two_volumes_are_compared_slice_by_slice(page, tmp_path):
     page.click("[data-test=span-100]")
     page.keyboard.press("Home")
     wait_here(page, 0)
-    missing = page.inner_text("[data-test=slice-difference]") == "nothing to compare"
-    page.keyboard.press("ArrowDown" if missing else "ArrowUp")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    wait_here(page, 2)
     box = page.locator("[data-test=second]").bounding_box()
     wait_size(page, "difference", box)
     shown = picture(page, "difference")
@@ -260,9 +263,8 @@ def test_two_volumes_are_compared_slice_by_slice(page, tmp_path):
         np.median(shown[rows // 2, columns // 2 - 20 : columns // 2 + 20], axis=0), expected, atol=6
     )
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    before = here(page)
-    page.mouse.wheel(0, 100)
-    page.wait_for_function(f"document.querySelector('[data-test=here]').textContent !== '{before}'")
+    page.mouse.wheel(0, -100)
+    page.wait_for_function("document.querySelector('[data-test=here]').textContent !== '2'")
     page.keyboard.down("Control")
     page.mouse.wheel(0, -300)
     page.keyboard.up("Control")

@@ -18,7 +18,7 @@ from CTQualityAssessmentLib.mrml.scene_file import load_scene
 from PIL import Image
 
 from Testing.viewer.conftest import CHROMIUM
-from Testing.viewer.running import start_viewer
+from Testing.viewer.running import PATIENCE_S, start_viewer
 from Testing.visual.render_views import render_slice_views
 
 ROOT = Path(__file__).parents[2]
@@ -46,13 +46,13 @@ def photograph_viewer(out: Path) -> None:
     with start_viewer(None, out, str(out)) as running, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1280, "height": 720}, color_scheme="dark")
-        page.set_default_timeout(120_000)
+        page.set_default_timeout(PATIENCE_S * 1000)
         page.goto(running.address)
         page.wait_for_selector("[data-test=score]")
         page.select_option("[data-test=overlay]", "quality")
         page.click("[data-test=worse-next]")
         page.mouse.move(5, 5)
-        page.wait_for_timeout(4000)  # until the pictures are at rest
+        page.wait_for_timeout(10_000)  # until the pictures are at rest
         shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
         browser.close()
     save_small(shot, _TARGET / "viewer.png")
