@@ -33,10 +33,6 @@ CANCEL = "[data-test=cancel]"
 SCORE = "[data-test=score]"
 
 
-def here(page) -> int:
-    return int(page.inner_text("[data-test=here]"))
-
-
 def wait_here(page, index: int) -> None:
     page.wait_for_function(f"document.querySelector('[data-test=here]').textContent === '{index}'")
 
