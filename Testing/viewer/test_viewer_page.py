@@ -52,8 +52,10 @@ def picture(page, place="large") -> np.ndarray:
             seen,
             page.evaluate(
                 """async (place) => {
-                const shown = document.querySelector(`[data-test=${place}] img`);
-                if (!shown || !shown.naturalWidth) return null;
+                const pane = document.querySelector(`[data-test=${place}]`), shown = pane.querySelector('img');
+                const near = (one, other) => Math.abs(one - other) < 3;  // else it is the one of a former size
+                if (!shown || !near(shown.naturalWidth, pane.clientWidth)) return null;
+                if (!near(shown.naturalHeight, pane.clientHeight)) return null;
                 const canvas = new OffscreenCanvas(shown.naturalWidth, shown.naturalHeight);
                 const context = canvas.getContext('2d');
                 context.drawImage(shown, 0, 0);
