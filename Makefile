@@ -36,9 +36,9 @@ lint: $(VENV)/.test-ready
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo
 
-# One thread a worker: two workers with a thread pool each fight for the same cores.
+# One thread a worker: two workers with a thread pool each fight for the same cores. Tests of a group share one server.
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q || { echo "Once more, alone: what failed beside other work."; \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -q || { echo "Once more, alone: what failed beside other work."; \
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none; }
 
 bench: $(VENV)/.run-ready

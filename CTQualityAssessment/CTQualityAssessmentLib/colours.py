@@ -30,6 +30,8 @@ _CONES_TO_LINEAR_RGB = np.array(
 
 #: Points on the curve from which the constant-speed walk is interpolated; more changes no 8-bit colour.
 _FINE = 4001
+#: Colours of one half of a diverging map; finer than any display.
+_HALF = 1025
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,32 @@ class ColourMap:
         return layer[0]
 
 
+@dataclass(frozen=True)
+class DivergingMap:
+    """Two maps that begin with the same dark colour: one for values below zero, one for those above.
+
+    Attributes:
+        name: as for :class:`ColourMap`.
+        below, above: from zero outwards.
+    """
+
+    name: str
+    below: ColourMap
+    above: ColourMap
+
+    def rgb(self, n: int = 256) -> NDArray[np.float64]:
+        """``n`` colours from the most negative over zero to the most positive value, as :meth:`ColourMap.rgb`.
+
+        Raises:
+            ValueError: fewer than two colours were asked for.
+        """
+        if n < 2:
+            raise ValueError("a colour map has at least two colours")
+        both = np.concatenate([self.below.rgb(_HALF)[:0:-1], self.above.rgb(_HALF)])
+        wanted = np.linspace(0, len(both) - 1, n)
+        return np.stack([np.interp(wanted, np.arange(len(both)), both[:, c]) for c in range(3)], axis=1)
+
+
 def _oklab_to_linear_rgb(lab: NDArray[np.float64]) -> NDArray[np.float64]:
     return (lab @ _OKLAB_TO_CONE_ROOTS.T) ** 3 @ _CONES_TO_LINEAR_RGB.T
 
@@ -90,4 +118,15 @@ QUALITY = ColourMap(
 ATTENTION = ColourMap(
     "Attention",
     ((0.17, 0.01, 40.0), (0.48, 0.06, 17.0), (0.55, 0.31, 45.0), (0.70, 0.11, 80.0), (0.975, 0.03, 100.0)),
+)
+
+_NO_DIFFERENCE = (0.24, 0.0, 0.0)
+#: Differences: blue below zero, dark grey at zero, orange above. Blue and orange differ for every colour vision, and
+#: the dark middle keeps what is equal dark, as on a workstation.
+DIFFERENCE = DivergingMap(
+    "Difference",
+    below=ColourMap(
+        "Difference below", (_NO_DIFFERENCE, (0.46, 0.17, 262.0), (0.72, 0.16, 235.0), (0.96, 0.03, 215.0))
+    ),
+    above=ColourMap("Difference above", (_NO_DIFFERENCE, (0.46, 0.14, 45.0), (0.72, 0.19, 60.0), (0.96, 0.06, 90.0))),
 )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from CTQualityAssessmentLib.colours import ATTENTION, QUALITY, ColourMap
+from CTQualityAssessmentLib.colours import ATTENTION, DIFFERENCE, QUALITY, ColourMap
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 MAPS = pytest.mark.parametrize("colour_map", [QUALITY, ATTENTION], ids=lambda m: m.name)
+HALVES = pytest.mark.parametrize("half", [DIFFERENCE.below, DIFFERENCE.above], ids=lambda m: m.name)
 
 #: Severity 1.0 of G. M. Machado et al., IEEE TVCG 15:1291 (2009), on linear sRGB.
 DEFICIENCIES = {
@@ -85,3 +86,24 @@ def test_a_straight_grey_curve_gives_the_greys_that_oklab_defines():
 def test_one_colour_is_not_a_map():
     with pytest.raises(ValueError, match="two colours"):
         QUALITY.rgb(1)
+
+
+@HALVES
+def test_a_difference_is_lighter_the_larger_it_is_whatever_its_sign(half):
+    assert np.diff(lab(half.rgb(65))[:, 0]).min() > 0.1
+    steps = deltaE_ciede2000(lab(half.rgb(17))[:-1], lab(half.rgb(17))[1:])
+    assert steps.min() > 0.6 * steps.mean()
+
+
+def test_no_difference_is_a_neutral_dark_grey_between_both_signs():
+    rgb = DIFFERENCE.rgb(257)
+    assert np.ptp(rgb[128]) < 0.01 and 8 < lab(rgb[128:130])[0, 0] < 20
+    np.testing.assert_allclose(rgb[[0, -1]], [DIFFERENCE.below.rgb(2)[1], DIFFERENCE.above.rgb(2)[1]])
+
+
+@pytest.mark.parametrize("deficiency", DEFICIENCIES)
+def test_the_sign_of_a_difference_stays_visible_with_a_colour_vision_deficiency(deficiency):
+    """From a quarter of the window on; at the very ends both are nearly white."""
+    colours = lab(seen_with(DIFFERENCE.rgb(17), deficiency))
+    for n in (2, 3, 4, 5, 6):
+        assert deltaE_ciede2000(colours[n], colours[16 - n]) > 15, n

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from Testing.bundle_factory import write_bundle
-from Testing.viewer.running import SAMPLE, start_viewer
+from Testing.viewer.running import PATIENCE_S, SAMPLE, start_viewer
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 _ARGUMENTS = (
@@ -56,7 +56,7 @@ def browser(tmp_path_factory):
             viewport={"width": 1280, "height": 720},
             accept_downloads=True,
         )
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(PATIENCE_S * 1000)
         context.add_init_script(_KNOW_BLOBS)
         yield context
         context.close()
@@ -68,13 +68,13 @@ def page(browser, viewer):
     yield from _checked_page(browser, viewer)
 
 
-def _checked_page(browser, running):
+def _checked_page(browser, running, ready="[data-test=assess]:enabled"):
     page = browser.new_page()
     faults = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("request", lambda request: outside(request.url, running.origin) and faults.append(request.url))
     page.goto(running.address)
-    page.wait_for_selector("[data-test=assess]:enabled")
+    page.wait_for_selector(ready)
     yield page
     page.close()
     assert faults == []
@@ -82,11 +82,11 @@ def _checked_page(browser, running):
 
 @pytest.fixture
 def open_page(browser):
-    """Opens a checked page on any running viewer."""
+    """Opens a checked page on any running viewer, and waits for what it shall show first."""
     pages = []
 
-    def open_(running):
-        pages.append(_checked_page(browser, running))
+    def open_(running, *ready):
+        pages.append(_checked_page(browser, running, *ready))
         return next(pages[-1])
 
     yield open_

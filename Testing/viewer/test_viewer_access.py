@@ -9,6 +9,7 @@ import socket
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("viewer")
 WEBSOCKET = {
     "Connection": "Upgrade",
     "Upgrade": "websocket",

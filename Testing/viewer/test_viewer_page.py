@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,17 +16,21 @@ import zipfile
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
+from CTQualityAssessmentLib.assessment.measures import measure_volume
+from CTQualityAssessmentLib.colours import DIFFERENCE
+from CTQualityAssessmentLib.reading import read_volume
+from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS, value_text
 from PIL import Image
 
-from Testing.viewer.running import ROOT, SAMPLE, start_viewer
+from Testing.dicom_factory import body, write_series
+from Testing.viewer.running import PATIENCE_S, ROOT, SAMPLE, start_viewer
 
+# One server and one browser for all of them: starting these takes longer than most tests.
+pytestmark = pytest.mark.xdist_group("viewer")
 CANCEL = "[data-test=cancel]"
 SCORE = "[data-test=score]"
-
-
-def here(page) -> int:
-    return int(page.inner_text("[data-test=here]"))
 
 
 def wait_here(page, index: int) -> None:
@@ -37,28 +42,33 @@ def assess(page) -> None:
     page.wait_for_selector(SCORE)
 
 
-def picture(page) -> np.ndarray:
-    """The large view's own picture, once it has come to rest (then it is a PNG), as integers, rows from the top."""
+def picture(page, place="large") -> np.ndarray:
+    """The picture of a view, once it has come to rest (then it is a PNG), as integers, rows from the top."""
     seen = None
-    for _ in range(80):
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
         time.sleep(0.25)
         before, seen = (
             seen,
             page.evaluate(
-                """async () => {
-                const shown = document.querySelector('[data-test=large] img');
+                """async (place) => {
+                const pane = document.querySelector(`[data-test=${place}]`), shown = pane.querySelector('img');
+                const near = (one, other) => Math.abs(one - other) < 3;  // else it is the one of a former size
+                if (!shown || !near(shown.naturalWidth, pane.clientWidth)) return null;
+                if (!near(shown.naturalHeight, pane.clientHeight)) return null;
                 const canvas = new OffscreenCanvas(shown.naturalWidth, shown.naturalHeight);
                 const context = canvas.getContext('2d');
                 context.drawImage(shown, 0, 0);
                 const blob = await canvas.convertToBlob({ type: 'image/png' });
                 const bytes = new Uint8Array(await blob.arrayBuffer());
                 return [window.blobTypes[shown.src], btoa(Array.from(bytes, (c) => String.fromCharCode(c)).join(''))];
-            }"""
+            }""",
+                place,
             ),
         )
-        if before == seen and seen[0] == "image/png":
+        if seen is not None and before == seen and seen[0] == "image/png":
             return np.asarray(Image.open(io.BytesIO(base64.b64decode(seen[1]))).convert("RGB"), dtype=int)
-    raise AssertionError(f"the picture did not come to rest: {seen[0]}")
+    raise AssertionError(f"the picture did not come to rest: {seen and seen[0]}")
 
 
 def test_from_the_sample_to_a_score(page):
@@ -117,6 +127,10 @@ def test_an_overlay_changes_the_patient_and_nothing_else(page):
     assert np.abs(picture(page) - bare).max() <= 1
     page.fill("[data-test=opacity]", "0.4")
     assert np.array_equal(picture(page), coloured)
+    page.fill("[data-test=threshold]", "0.1")  # only slices that are worse than this one
+    assert np.array_equal(picture(page), bare)
+    page.fill("[data-test=threshold]", "4")
+    assert np.array_equal(picture(page), coloured)
     page.select_option("[data-test=overlay]", "")
     assert np.array_equal(picture(page), bare)
 
@@ -168,6 +182,43 @@ def test_help_lists_the_keys_and_every_control_has_a_name(page):
     assert unnamed == 0
 
 
+def test_one_view_alone_and_back(page):
+    """The view fills the space, and the others come back in their size."""
+    before = picture(page)
+    full = page.locator(".views").bounding_box()
+    page.click("[data-test=enlarge-upper]")
+    page.wait_for_selector("[data-test=large]", state="hidden")
+    assert page.locator("[data-test=upper]").bounding_box() == full
+    assert page.is_hidden("[data-test=lower]") and page.is_hidden("[data-test=second]")
+    wait_size(page, "upper", full)
+    page.keyboard.press("l")  # without a second volume there is no third layout
+    page.wait_for_selector("[data-test=large]")
+    assert picture(page).shape == before.shape
+
+
+def wait_size(page, place, box) -> None:
+    """Until the picture of a view has the size of its place on the page."""
+    page.wait_for_function(
+        """([place, width, height]) => {
+            const shown = document.querySelector(`[data-test=${place}] img`);
+            return Math.abs(shown.naturalWidth - width) < 3 && Math.abs(shown.naturalHeight - height) < 3;
+        }""",
+        arg=[place, box["width"], box["height"]],
+    )
+
+
+def pack(archive, slices, shift_hu=0):
+    """Slices of the sample as a zip, all values higher by ``shift_hu``."""
+    with zipfile.ZipFile(archive, "w") as zipped:
+        for file in slices:
+            dataset = pydicom.dcmread(file)
+            dataset.RescaleIntercept = float(dataset.RescaleIntercept) + shift_hu
+            out = io.BytesIO()
+            dataset.save_as(out)
+            zipped.writestr(file.name, out.getvalue())
+    return archive
+
+
 def test_an_upload_is_read_and_its_copy_is_gone(page, viewer, tmp_path):
     """A zip as it comes from a colleague; rubbish is refused in words and leaves what was open."""
     rubbish = tmp_path / "rubbish.zip"
@@ -176,15 +227,92 @@ def test_an_upload_is_read_and_its_copy_is_gone(page, viewer, tmp_path):
     page.wait_for_selector("[data-test=error]")
     assert "no image" in page.inner_text("[data-test=error]")
     assert "30 slices" in page.inner_text("header .title")
-    archive = tmp_path / "Doe^John.zip"
-    with zipfile.ZipFile(archive, "w") as zipped:
-        for file in sorted(SAMPLE.iterdir())[:6]:
-            zipped.write(file, file.name)
-    page.set_input_files("[data-test=files]", archive)
+    page.set_input_files("[data-test=files]", pack(tmp_path / "Doe^John.zip", sorted(SAMPLE.iterdir())[:6]))
     page.wait_for_function("document.querySelector('header .title')?.textContent.startsWith('CT, 6 slices')")
     assert page.locator("[data-test=error]").count() == 0 and "Doe" not in page.content()
     private = next(viewer.temporary.glob("ctqa-viewer-*"))
     assert not list(private.glob("upload-*")) and private.stat().st_mode & 0o077 == 0
+
+
+def test_two_volumes_are_compared_slice_by_slice(page, tmp_path):
+    """The same place in both, and exactly what one has more than the other: here 30 HU, in one slice less."""
+    files = sorted(SAMPLE.iterdir())[:6]
+    page.set_input_files("[data-test=files]", pack(tmp_path / "first.zip", files))
+    page.wait_for_function("document.querySelector('header .title')?.textContent.startsWith('CT, 6 slices')")
+    page.keyboard.press("c")  # there is nothing to compare with yet: it asks for it
+    page.wait_for_selector("dialog[open]")
+    page.set_input_files("[data-test=files]", pack(tmp_path / "second.zip", files[:5], shift_hu=30))
+    page.wait_for_selector("[data-test=comparison]")
+    assert page.inner_text("[data-test=whole]") == "mean +30.0 HU, SD 0.0 HU"
+    assert "83%" in page.inner_text("[data-test=comparison-note]")
+    page.click("[data-test=span-100]")
+    page.keyboard.press("Home")
+    wait_here(page, 0)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    wait_here(page, 2)
+    box = page.locator("[data-test=second]").bounding_box()
+    wait_size(page, "difference", box)
+    shown = picture(page, "difference")
+    rows, columns, _ = shown.shape
+    expected = 255 * DIFFERENCE.rgb(201)[130]
+    np.testing.assert_allclose(
+        np.median(shown[rows // 2, columns // 2 - 20 : columns // 2 + 20], axis=0), expected, atol=6
+    )
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.wheel(0, -100)
+    page.wait_for_function("document.querySelector('[data-test=here]').textContent !== '2'")
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -300)
+    page.keyboard.up("Control")
+    page.mouse.move(5, 5)
+    first, second = (picture(page, place).mean(axis=2) for place in ("large", "second"))
+    assert np.corrcoef(first.ravel(), second.ravel())[0, 1] > 0.98  # zoomed in one, and both show the same place
+    page.click("[data-test=swap]")
+    page.wait_for_function("document.querySelector('header .title')?.textContent.startsWith('CT, 5 slices')")
+    page.wait_for_function("document.querySelector('[data-test=whole]')?.textContent.startsWith('mean -30.0 HU')")
+    page.click("[data-test=uncompare]:enabled")
+    page.wait_for_selector("[data-test=comparison]", state="detached")
+    assert page.is_visible("[data-test=upper]")
+
+
+def test_physical_measures_are_those_of_the_command(page, tmp_path):
+    files = sorted(SAMPLE.iterdir())[:6]
+    page.set_input_files("[data-test=files]", pack(tmp_path / "some.zip", files))
+    page.wait_for_function("document.querySelector('header .title')?.textContent.startsWith('CT, 6 slices')")
+    page.wait_for_selector("[data-test=assess]:enabled")
+    page.keyboard.press("m")
+    page.wait_for_selector("[data-test=measures] tbody tr")
+    told = page.inner_text("[data-test=measures]")
+    measures = measure_volume(read_volume(tmp_path / "some.zip"))
+    for words in MEASURE_WORDS:
+        assert value_text(words, measures.volume) in told, words.label
+    page.click("[data-test=tab-save]")
+    with page.expect_download() as download:
+        page.click("[data-test='save-measures.csv']:enabled")
+    with open(download.value.path(), encoding="utf-8") as file:
+        assert len(list(csv.DictReader(file))) == 6
+    assert page.locator("[data-test='save-scene.mrb']").count() == 0  # nothing was assessed
+
+
+def test_another_series_of_an_upload_can_be_chosen(page, viewer, tmp_path):
+    """Both kernels in one zip: the reader chooses; the copy stays until something else is open, and no longer."""
+    write_series(tmp_path / "a", body(4), ConvolutionKernel="B70f")
+    write_series(tmp_path / "b", body(7), series_uid="1.2.3.4")
+    archive = shutil.make_archive(tmp_path / "two", "zip", tmp_path)
+    page.set_input_files("[data-test=files]", archive)
+    page.wait_for_function("document.querySelector('header .title')?.textContent.startsWith('CT, 7 slices')")
+    options = page.eval_on_selector_all("[data-test=series] option", "all => all.map(o => o.textContent)")
+    assert len(options) == 2 and "7 slices" in options[0] and "B70f" in options[1]
+    page.select_option("[data-test=series]:enabled", "2")
+    page.wait_for_function("document.querySelector('header .title')?.textContent.startsWith('CT, 4 slices')")
+    page.wait_for_selector("[data-test=assess]:enabled")
+    private = next(viewer.temporary.glob("ctqa-viewer-*"))
+    assert len(list(private.glob("upload-*"))) == 1
+    page.set_input_files("[data-test=files]", sorted(SAMPLE.iterdir())[:2])
+    page.wait_for_selector("[data-test=series]", state="detached")
+    page.wait_for_selector("[data-test=assess]:enabled")
+    assert not list(private.glob("upload-*"))
 
 
 @pytest.fixture
@@ -200,36 +328,44 @@ def long_volume(tmp_path):
 
 def test_a_run_survives_a_reload_is_cancelled_and_ends_with_the_program(models, long_volume, tmp_path, open_page):
     """Rows come while it runs; a reload loses nothing; cancelling keeps what is there; nothing is left behind."""
-    with start_viewer(models, tmp_path / "run", str(long_volume), "--upload-limit", "1") as running:
-        page = open_page(running)
-        page.click("[data-test=assess]")
+    with start_viewer(models, tmp_path / "run", str(tmp_path / "Doe" / "missing"), "--upload-limit", "32") as running:
+        page = open_page(running, "[data-test=error]")
+        assert "no file or folder" in page.inner_text("[data-test=error]") and "Doe" not in page.content()
+        assert page.is_disabled("[data-test=assess]")
+        page.set_input_files("[data-test=files]", long_volume)
+        page.click("[data-test=assess]:enabled")
         page.wait_for_selector(".curve .point")
+        (worker,) = running.workers()
+        os.kill(worker, signal.SIGSTOP)  # however long the reload takes, the run is not over before it
         page.reload()
         page.wait_for_selector(CANCEL)
         page.wait_for_selector(".curve .point")
         assert "of 1500" in page.inner_text("[data-test=progress]")
         page.click(CANCEL)
+        page.wait_for_function("document.querySelector('[data-test=progress]')?.textContent.includes('Cancelling')")
+        os.kill(worker, signal.SIGCONT)
         page.wait_for_selector(SCORE)
         assert "Partial" in page.inner_text("[data-test=summary]")
         assert 0 < page.locator(".curve .point").count() < 1500
         large = tmp_path / "large.nii"
-        large.write_bytes(bytes(3 * 1024**2))
+        with large.open("wb") as file:
+            file.truncate(34 * 1024**2)
+        page.wait_for_selector("[data-test=assess]:enabled")
         page.set_input_files("[data-test=files]", large)
         page.wait_for_selector("[data-test=error]")
-        assert "limit" in page.inner_text("[data-test=error]")
+        assert "limit of 32 MiB" in page.inner_text("[data-test=error]")
         page.click("[data-test=assess]")
         page.wait_for_selector(CANCEL)
-        (killed,) = running.workers()
-        os.kill(killed, signal.SIGKILL)
+        os.kill(worker, signal.SIGKILL)
         page.wait_for_function("document.querySelector('[data-test=error]')?.textContent.includes('unexpectedly')")
         assert "Partial" in page.inner_text("[data-test=summary]")  # the result before is still there
-        page.click("[data-test=assess]")
+        page.click("[data-test=assess]:enabled")
         page.wait_for_selector(CANCEL)
         page.wait_for_selector(".curve .point")
         workers = running.workers()
-        assert workers and workers != [killed]
+        assert workers and workers != [worker]
         page.goto("about:blank")
-    deadline = time.monotonic() + 8
+    deadline = time.monotonic() + PATIENCE_S
     while any(alive(pid) for pid in workers) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not any(alive(pid) for pid in workers)
@@ -244,23 +380,13 @@ def alive(pid: int) -> bool:
         return False
 
 
-def test_a_path_that_cannot_be_read_is_told_in_the_page(models, tmp_path, browser):
-    with start_viewer(models, tmp_path / "run", str(tmp_path / "Doe" / "missing")) as running:
-        page = browser.new_page()
-        page.goto(running.address)
-        page.wait_for_selector("[data-test=error]")
-        assert "no file or folder" in page.inner_text("[data-test=error]") and "Doe" not in page.content()
-        assert page.is_disabled("[data-test=assess]")
-        page.close()
-
-
 def test_a_folder_of_results_opens_with_its_result(models, tmp_path, open_page):
     """What `make run` does: the finished assessment, its overlays and its facts, without assessing again."""
     environment = os.environ | {"PYTHONPATH": str(ROOT / "CTQualityAssessment"), "CTQA_MODELS": str(models)}
     code = "from CTQualityAssessmentLib.cli import main; main()"
     command = [sys.executable, "-c", code, "assess", str(SAMPLE), "--out", str(tmp_path / "out"), "--model", "tiny"]
     subprocess.run([*command, "--no-figures"], env=environment, check=True, capture_output=True)
-    with start_viewer(models, tmp_path / "run", str(tmp_path / "out")) as running:
+    with start_viewer(models, tmp_path / "run", str(tmp_path / "out"), "--compare", str(SAMPLE)) as running:
         page = open_page(running)
         page.wait_for_selector(SCORE)
         written = json.loads((tmp_path / "out" / "assessment.json").read_text())
@@ -269,11 +395,15 @@ def test_a_folder_of_results_opens_with_its_result(models, tmp_path, open_page):
         assert titles == ["None", "Quality", *(f"Attention {t} stage 3" for t in ("scan", "read", "focus"))]
         page.click("[data-test=tab-facts]")
         assert "120 kV" in page.inner_text("#details")
+        page.click("[data-test=tab-physics]")
+        assert "Global noise level" in page.inner_text("[data-test=measures]")  # measured by the command
+        page.wait_for_selector("[data-test=comparison]")
+        assert page.inner_text("[data-test=whole]") == "mean 0.0 HU, SD 0.0 HU"
 
 
 def test_an_unknown_model_ends_the_command_instead_of_another_taking_its_place(models, tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT / "CTQualityAssessment"), "CTQA_MODELS": str(models)}
     code = "from CTQualityAssessmentLib.cli import main; main()"
     command = [sys.executable, "-c", code, "view", "--no-browser", "--model", "no-such-model"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 1 and "no model of that name" in done.stderr

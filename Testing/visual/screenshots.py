@@ -1,10 +1,12 @@
-"""Makes the README's pictures from a real run of the command on the shipped sample.
+"""Makes the README's pictures from a real run of the command on the shipped sample, and from the real viewer.
 
-python -m Testing.visual.screenshots
+python -m Testing.visual.screenshots [--only viewer]
 """
 
 from __future__ import annotations
 
+import argparse
+import io
 import subprocess
 import sys
 import tempfile
@@ -13,28 +15,74 @@ from pathlib import Path
 from CTQualityAssessmentLib.mrml.assessment_nodes import find_assessments
 from CTQualityAssessmentLib.mrml.scene import create_bare_scene, nodes_of_class
 from CTQualityAssessmentLib.mrml.scene_file import load_scene
+from PIL import Image
 
+from Testing.viewer.conftest import CHROMIUM
+from Testing.viewer.running import PATIENCE_S, start_viewer
 from Testing.visual.render_views import render_slice_views
 
 ROOT = Path(__file__).parents[2]
+_SAMPLE = ROOT / "Resources" / "SampleData" / "CTQA-phantom" / "dicom"
+_TARGET = ROOT / "Resources" / "Screenshots"
+_MOST_BYTES = 300_000
 
 
-def main() -> None:
-    """Assess the sample, keep the page of figures, and draw the slice views of the saved scene."""
-    target = ROOT / "Resources" / "Screenshots"
-    target.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as out:
-        sample = ROOT / "Resources" / "SampleData" / "CTQA-phantom" / "dicom"
-        command = [sys.executable, "-m", "CTQualityAssessmentLib.cli", "assess", str(sample), "--out", out]
-        subprocess.run(command, check=True)
-        (Path(out) / "figures.png").replace(target / "figures.png")
-        bare = create_bare_scene()
-        load_scene(bare.scene, Path(out) / "scene.mrb")
+def draw_run(out: Path) -> None:
+    """Keep the page of figures of a run, and draw the slice views of its saved scene."""
+    (out / "figures.png").replace(_TARGET / "figures.png")
+    bare = create_bare_scene()
+    load_scene(bare.scene, out / "scene.mrb")
     volumes = nodes_of_class(bare.scene, "vtkMRMLScalarVolumeNode")
     volume, nodes = next((v, found[0]) for v in volumes if (found := find_assessments(bare.scene, v)))
     volume.GetDisplayNode().AutoWindowLevelOff()
     volume.GetDisplayNode().SetWindowLevel(350, 40)
-    render_slice_views(bare.scene, volume, nodes.quality, target / "slice_views.png")
+    render_slice_views(bare.scene, volume, nodes.quality, _TARGET / "slice_views.png")
+
+
+def photograph_viewer(out: Path) -> None:
+    """The viewer on the results, at its worst slice with the quality overlay."""
+    from playwright.sync_api import sync_playwright
+
+    with start_viewer(None, out, str(out)) as running, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 1280, "height": 720}, color_scheme="dark")
+        page.set_default_timeout(PATIENCE_S * 1000)
+        page.goto(running.address)
+        page.wait_for_selector("[data-test=score]")
+        page.select_option("[data-test=overlay]", "quality")
+        page.click("[data-test=worse-next]")
+        page.mouse.move(5, 5)
+        page.wait_for_timeout(10_000)  # until the pictures are at rest
+        shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+        browser.close()
+    save_small(shot, _TARGET / "viewer.png")
+
+
+def save_small(picture: Image.Image, path: Path) -> None:
+    """As a PNG below the limit: with as many colours as fit."""
+    for colours in (None, 256, 128, 64):
+        made = io.BytesIO()
+        (picture if colours is None else picture.quantize(colours)).save(made, "png", optimize=True)
+        if made.tell() <= _MOST_BYTES:
+            path.write_bytes(made.getvalue())
+            return
+    raise ValueError(f"{path.name} does not fit into {_MOST_BYTES} bytes")
+
+
+def main() -> None:
+    """Assess the sample and make all pictures, or those of the viewer alone."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=("run", "viewer"))
+    only = parser.parse_args().only
+    _TARGET.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as name:
+        out = Path(name) / "out"
+        command = [sys.executable, "-m", "CTQualityAssessmentLib.cli", "assess", str(_SAMPLE), "--out", str(out)]
+        subprocess.run(command, check=True)
+        if only != "run":
+            photograph_viewer(out)
+        if only != "viewer":
+            draw_run(out)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ def view(
         typer.Argument(metavar="[PATH]", help="CT as for 'assess', a scene.mrb, or a folder of results with one."),
     ] = None,
     series: SeriesChoice = None,
+    compare: Annotated[Path | None, typer.Option(metavar="PATH", help="A second CT to compare with.")] = None,
     model: Annotated[str | None, typer.Option(help="Name of the model to begin with, see 'ctqa models'.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 0,
@@ -31,6 +32,7 @@ def view(
         run(
             path,
             series=series,
+            second=compare,
             model=model,
             device=device,
             port=port,

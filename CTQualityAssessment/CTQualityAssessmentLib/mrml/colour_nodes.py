@@ -6,7 +6,7 @@ import numpy as np
 import slicer
 import vtk
 
-from CTQualityAssessmentLib.colours import ATTENTION, QUALITY, ColourMap
+from CTQualityAssessmentLib.colours import ATTENTION, DIFFERENCE, QUALITY, ColourMap, DivergingMap
 from CTQualityAssessmentLib.mrml.scene import nodes_of_class
 from CTQualityAssessmentLib.results import MAX_SCORE
 
@@ -23,6 +23,11 @@ def attention_colour_node(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLProcedura
     return _colour_node(scene, ATTENTION, 1.0)
 
 
+def difference_colour_node(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLProceduralColorNode:
+    """The scene's node of :data:`DIFFERENCE` over -1 to 1, made if there is none; display windows stretch it."""
+    return _colour_node(scene, DIFFERENCE, 1.0, lower=-1.0)
+
+
 def remove_unused_colour_nodes(scene: slicer.vtkMRMLScene) -> None:
     """Take away our colour nodes that no display node refers to any more."""
     used = {display.GetColorNodeID() for display in nodes_of_class(scene, "vtkMRMLDisplayNode")}
@@ -33,14 +38,16 @@ def remove_unused_colour_nodes(scene: slicer.vtkMRMLScene) -> None:
             scene.RemoveNode(node)
 
 
-def _colour_node(scene: slicer.vtkMRMLScene, colour_map: ColourMap, upper: float) -> slicer.vtkMRMLProceduralColorNode:
+def _colour_node(
+    scene: slicer.vtkMRMLScene, colour_map: ColourMap | DivergingMap, upper: float, lower: float = 0.0
+) -> slicer.vtkMRMLProceduralColorNode:
     # Found by attribute, not made a singleton: closing a scene resets singletons, which would empty the map.
     for node in nodes_of_class(scene, "vtkMRMLProceduralColorNode"):
         if node.GetAttribute(_MAP) == colour_map.name:
             return node
     rgb = colour_map.rgb(256)
     function = vtk.vtkColorTransferFunction()
-    for value, (r, g, b) in zip(np.linspace(0.0, upper, len(rgb)), rgb, strict=True):
+    for value, (r, g, b) in zip(np.linspace(lower, upper, len(rgb)), rgb, strict=True):
         function.AddRGBPoint(value, r, g, b)
     node = slicer.vtkMRMLProceduralColorNode()
     node.SetName(f"{colour_map.name} colours")

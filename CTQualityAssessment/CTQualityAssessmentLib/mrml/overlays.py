@@ -116,6 +116,24 @@ def add_attention_overlay(
     return node
 
 
+def set_overlay_threshold(overlay: slicer.vtkMRMLScalarVolumeNode, threshold: float, quality: bool) -> None:
+    """Show only what is looked for: of quality the scores up to ``threshold``, of attention what is at least that.
+
+    At its end (4 for quality, 1 for attention) everything shows that has a value at all.
+
+    Args:
+        overlay: made by :func:`add_quality_overlay` or :func:`add_attention_overlay`.
+        threshold: a score, or attention in multiples of an even spread.
+        quality: whether the overlay shows scores.
+    """
+    display = overlay.GetDisplayNode()
+    everything = float(np.finfo(np.float32).max)
+    if quality:
+        display.SetThreshold(NO_VALUE / 2, float(threshold) if threshold < MAX_SCORE else everything)
+    else:
+        display.SetThreshold(max(float(threshold), 0.0), everything)
+
+
 def _canonical(geometry: Geometry) -> CanonicalSlices:
     """Shape and affine of the assessed volume's canonical slices, from a volume that takes no memory."""
     nothing = np.broadcast_to(np.int16(0), geometry.shape_kji)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,6 +40,7 @@ def read_volume(
     series: str | int | None = None,
     progress: Progress = no_progress,
     cancelled: Cancelled = never,
+    on_series: Callable[[tuple[SeriesInfo, ...]], None] | None = None,
 ) -> Volume:
     """Read a CT volume.
 
@@ -51,6 +52,8 @@ def read_volume(
             stack with most slices.
         progress: called with slices done, slices in all and what is being done.
         cancelled: asked between batches of slices.
+        on_series: told the DICOM series of the input, as :func:`list_series` gives them, before one is read; also
+            where that one then cannot be read.
 
     Returns:
         HU as int16 (float32 where the input is fractional), in DICOM with k along the slices in the order of their
@@ -62,7 +65,10 @@ def read_volume(
     with quiet(), opened_files(path, cancelled) as files:
         frames, ignored = _scan(files, progress, cancelled)
         if frames:
-            stack, others = choose(build_stacks(frames), series)
+            stacks = build_stacks(frames)
+            if on_series is not None:
+                on_series(describe(stacks))
+            stack, others = choose(stacks, series)
             return _read_dicom(stack, others, ignored, progress, cancelled)
         if str(series if series is not None else 1).strip() != "1":
             raise NoSuchSeriesError(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from CTQualityAssessmentLib.assessment import body_mask
 from CTQualityAssessmentLib.calls import Progress
 from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.measures import PhysicalMeasures
 from CTQualityAssessmentLib.mrml.assessment_nodes import (
     AssessmentNodes,
     add_assessment,
@@ -25,7 +27,8 @@ from CTQualityAssessmentLib.mrml.assessment_nodes import (
 from CTQualityAssessmentLib.mrml.scene import nodes_of_class
 from CTQualityAssessmentLib.mrml.scene_file import load_scene
 from CTQualityAssessmentLib.mrml.volume_nodes import add_volume, ijk_to_ras, volume_from_node
-from CTQualityAssessmentLib.reading import read_volume
+from CTQualityAssessmentLib.reading import SeriesInfo, read_volume
+from CTQualityAssessmentLib.reporting.measures_file import read_measures
 from CTQualityAssessmentLib.results import AttentionMap, VolumeAssessment
 from CTQualityAssessmentLib.volume import AcquisitionFacts, Volume
 
@@ -51,6 +54,7 @@ class Case:
         assessment: the newest result; None before the first.
         nodes: the result in the scene.
         overlays: what can lie over the CT, by the names of :meth:`name_overlays`.
+        measures: the physical measures; None before they were made.
     """
 
     volume: Volume
@@ -58,6 +62,7 @@ class Case:
     assessment: VolumeAssessment | None = None
     nodes: AssessmentNodes | None = None
     overlays: dict[str, slicer.vtkMRMLScalarVolumeNode] = field(default_factory=dict)
+    measures: PhysicalMeasures | None = None
 
     def name_overlays(self) -> list[list[str]]:
         """Names and titles of what can lie over the CT; fills ``overlays``."""
@@ -79,19 +84,26 @@ def is_scene(path: Path) -> Path | None:
 
 
 async def open_case(
-    scene: slicer.vtkMRMLScene, path: Path, series: str | None, scenes: bool, progress: Progress
+    scene: slicer.vtkMRMLScene,
+    path: Path,
+    series: str | None,
+    scenes: bool,
+    progress: Progress,
+    on_series: Callable[[tuple[SeriesInfo, ...]], None] | None = None,
 ) -> Case:
     """Read a CT, or where ``scenes`` allows it a saved scene, and put it into the scene.
 
-    A CT is read in a thread; a scene does not allow that.
+    A CT is read in a thread, in which ``on_series`` is told what there is to choose from; a scene does not allow that.
 
     Raises:
         CTQAError: the input cannot be read.
     """
     scene_file = is_scene(path) if scenes else None
     if scene_file is not None:
-        return _open_scene(scene, scene_file)
-    volume = await asyncio.to_thread(read_volume, path, series=series, progress=progress)
+        case = _open_scene(scene, scene_file)
+        case.measures = _measures_beside(scene_file, case.volume)
+        return case
+    volume = await asyncio.to_thread(read_volume, path, series=series, progress=progress, on_series=on_series)
     return Case(volume, add_volume(scene, volume))
 
 
@@ -106,11 +118,27 @@ async def show_assessment(scene: slicer.vtkMRMLScene, case: Case, assessment: Vo
 def close_case(scene: slicer.vtkMRMLScene, case: Case) -> None:
     """Take the volume and its results out of the scene."""
     remove_assessment(scene, case.node)
-    helpers = [case.node.GetNthDisplayNode(n) for n in range(case.node.GetNumberOfDisplayNodes())]
-    helpers += [case.node.GetNthStorageNode(n) for n in range(case.node.GetNumberOfStorageNodes())]
-    for node in [*helpers, case.node]:
+    remove_volume(scene, case.node)
+
+
+def remove_volume(scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Take a volume node out of the scene, with what displays and stores it."""
+    helpers = [volume_node.GetNthDisplayNode(n) for n in range(volume_node.GetNumberOfDisplayNodes())]
+    helpers += [volume_node.GetNthStorageNode(n) for n in range(volume_node.GetNumberOfStorageNodes())]
+    for node in [*helpers, volume_node]:
         if node is not None and node.GetScene() is scene:
             scene.RemoveNode(node)
+
+
+def _measures_beside(scene_file: Path, volume: Volume) -> PhysicalMeasures | None:
+    """What 'ctqa assess' measured and wrote beside its scene; None where nothing of this volume can be read."""
+    try:
+        measures = read_measures(scene_file.with_name("measures.json"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    centres = [one.centre_ras for one in measures.slices]
+    own = [volume.slice_centre_ras(n) for n in range(volume.slice_count)]
+    return measures if len(centres) == len(own) and np.allclose(centres, own, atol=0.01) else None
 
 
 def _body(volume: Volume) -> NDArray[np.bool_]:

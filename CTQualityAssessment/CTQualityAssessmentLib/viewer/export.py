@@ -11,6 +11,7 @@ from pathlib import Path
 
 from CTQualityAssessmentLib.assessment import body_mask
 from CTQualityAssessmentLib.assessment.measures import measure_volume
+from CTQualityAssessmentLib.measures import PhysicalMeasures
 from CTQualityAssessmentLib.mrml.assessment_nodes import add_assessment
 from CTQualityAssessmentLib.mrml.scene import create_bare_scene
 from CTQualityAssessmentLib.mrml.scene_file import save_scene
@@ -19,47 +20,50 @@ from CTQualityAssessmentLib.reporting.csv_file import write_csv
 from CTQualityAssessmentLib.reporting.figures import write_figures
 from CTQualityAssessmentLib.reporting.folder import result_folder
 from CTQualityAssessmentLib.reporting.json_file import write_json
-from CTQualityAssessmentLib.reporting.measures_file import write_measures
+from CTQualityAssessmentLib.reporting.measures_file import read_measures, write_measures
 from CTQualityAssessmentLib.reporting.web_page import write_web_page
 from CTQualityAssessmentLib.results import VolumeAssessment
+from CTQualityAssessmentLib.viewer.transfers import EXPORT_FOLDER
 from CTQualityAssessmentLib.volume import Volume
-from CTQualityAssessmentLib.worker.exchange import read_result, read_volume_file
+from CTQualityAssessmentLib.worker.exchange import ASSESSMENT, read_result, read_volume_file
 from CTQualityAssessmentLib.worker.protocol import AssessRequest, decode
 
-#: What can be downloaded, with its type.
-FILES: dict[str, str] = {
-    "assessment.json": "application/json",
-    "slices.csv": "text/csv",
-    "index.html": "text/html",
-    "measures.json": "application/json",
-    "measures.csv": "text/csv",
-    "scene.mrb": "application/octet-stream",
-}
-FOLDER = "export"
+
+def export(
+    folder: Path, volume: Volume, assessment: VolumeAssessment | None, measures: PhysicalMeasures | None
+) -> None:
+    """Write what :data:`~CTQualityAssessmentLib.viewer.transfers.FILES` names, as far as it is known, or nothing.
+
+    What was not measured yet is measured now: it stands in the page.
+    """
+    with result_folder(folder) as scratch:
+        if measures is None:
+            measures = measure_volume(volume)
+        write_measures(scratch, measures)
+        if assessment is not None:
+            _export_assessment(scratch, volume, assessment, measures)
 
 
-def export(folder: Path, volume: Volume, assessment: VolumeAssessment) -> None:
-    """Write :data:`FILES` into ``folder``, all of them or none."""
+def _export_assessment(scratch: Path, volume: Volume, assessment: VolumeAssessment, measures: PhysicalMeasures) -> None:
     slices = volume.canonical_slices()
     columns_mm, rows_mm, _ = (sum(x * x for x in slices.ijk_to_ras[:3, axis]) ** 0.5 for axis in range(3))
-    measures = measure_volume(volume)
-    with result_folder(folder) as scratch:
-        write_json(scratch / "assessment.json", assessment)
-        write_csv(scratch / "slices.csv", assessment)
-        write_figures(scratch / "figures.png", volume, assessment)
-        write_measures(scratch, measures)
-        write_web_page(scratch / "index.html", assessment, volume=volume, measures=measures, scene=True)
-        bare = create_bare_scene()
-        node = add_volume(bare.scene, volume)
-        add_assessment(bare.scene, node, assessment, body_mask(slices.hu, (rows_mm, columns_mm)))
-        save_scene(bare.scene, scratch / "scene.mrb")
+    write_json(scratch / "assessment.json", assessment)
+    write_csv(scratch / "slices.csv", assessment)
+    write_figures(scratch / "figures.png", volume, assessment)
+    write_web_page(scratch / "index.html", assessment, volume=volume, measures=measures, scene=True)
+    bare = create_bare_scene()
+    node = add_volume(bare.scene, volume)
+    add_assessment(bare.scene, node, assessment, body_mask(slices.hu, (rows_mm, columns_mm)))
+    save_scene(bare.scene, scratch / "scene.mrb")
 
 
 def main() -> None:
     """Serve the one request."""
     request = AssessRequest.from_message(decode(sys.stdin.buffer.readline()))
     folder = Path(request.folder)
-    export(folder / FOLDER, read_volume_file(request), read_result(folder))
+    assessment = read_result(folder) if (folder / ASSESSMENT).exists() else None
+    measures = read_measures(folder / "measures.json") if (folder / "measures.json").exists() else None
+    export(folder / EXPORT_FOLDER, read_volume_file(request), assessment, measures)
 
 
 if __name__ == "__main__":

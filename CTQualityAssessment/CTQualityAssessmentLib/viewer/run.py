@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.measures import PhysicalMeasures
+from CTQualityAssessmentLib.reporting.measures_file import write_measures
 from CTQualityAssessmentLib.results import VolumeAssessment
 from CTQualityAssessmentLib.viewer.case import Case
-from CTQualityAssessmentLib.viewer.export import FOLDER
+from CTQualityAssessmentLib.viewer.transfers import EXPORT_FOLDER
 from CTQualityAssessmentLib.viewer.worker_process import WorkerProcess, python_environment
 from CTQualityAssessmentLib.worker.exchange import read_result, write_result, write_volume
 from CTQualityAssessmentLib.worker.protocol import AssessRequest, encode
@@ -33,7 +35,7 @@ class Runs:
         self._ids = itertools.count(1)
         self._running: str | None = None
         self._exporting = asyncio.Lock()
-        self._exported: tuple[VolumeAssessment, Path] | None = None
+        self._exported: tuple[VolumeAssessment | None, PhysicalMeasures | None, Path] | None = None
 
     async def assess(
         self, case: Case, model: str | None, stages: list[int], on_message: Callable[[dict[str, Any]], None]
@@ -56,7 +58,7 @@ class Runs:
                     raise RunError(str(last.get("problem")), str(last.get("advice")))
                 return await asyncio.to_thread(read_result, Path(folder))
         except OSError as error:
-            raise _no_space() from error
+            raise no_space() from error
         finally:
             self._running = None
 
@@ -66,19 +68,22 @@ class Runs:
             await self.worker.cancel(self._running)
 
     async def export(self, case: Case) -> Path:
-        """The folder with the files to download, written once for each result.
+        """The folder with the files to download, written once for each result and each measurement.
 
         Raises:
             RunError: they cannot be written.
         """
         async with self._exporting:
-            assessment = case.assessment
-            if self._exported is not None and self._exported[0] is assessment:
-                return self._exported[1]
+            assessment, measures = case.assessment, case.measures
+            if self._exported is not None and self._exported[0] is assessment and self._exported[1] is measures:
+                return self._exported[2]
             try:
                 folder = Path(tempfile.mkdtemp(prefix="result-", dir=self._folder))
                 fields = await asyncio.to_thread(_write_volume, folder, case)
-                await asyncio.to_thread(write_result, folder, assessment)
+                if assessment is not None:
+                    await asyncio.to_thread(write_result, folder, assessment)
+                if measures is not None:
+                    await asyncio.to_thread(write_measures, folder, measures)
                 process = await asyncio.create_subprocess_exec(
                     sys.executable,
                     "-m",
@@ -92,18 +97,19 @@ class Runs:
                 await process.communicate(encode(request.to_message()).encode("ascii"))
                 (folder / "hu.npy").unlink(missing_ok=True)
             except OSError as error:
-                raise _no_space() from error
+                raise no_space() from error
             if process.returncode != 0:
                 raise RunError("The files could not be written.", "Check that the disk is not full, and try again.")
             if self._exported is not None:
-                await asyncio.to_thread(shutil.rmtree, self._exported[1].parent, ignore_errors=True)
-            self._exported = (assessment, folder / FOLDER)
-            return folder / FOLDER
+                await asyncio.to_thread(shutil.rmtree, self._exported[2].parent, ignore_errors=True)
+            self._exported = (assessment, measures, folder / EXPORT_FOLDER)
+            return folder / EXPORT_FOLDER
 
 
 def _write_volume(folder: Path, case: Case) -> dict[str, Any]:
     return write_volume(folder / "hu.npy", case.volume)
 
 
-def _no_space() -> RunError:
+def no_space() -> RunError:
+    """The disk is full, or the folder is gone."""
     return RunError("The temporary folder cannot be written.", "Check that the disk is not full, and try again.")

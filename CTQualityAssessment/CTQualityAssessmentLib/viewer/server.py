@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.viewer.access import HOST, Access
+from CTQualityAssessmentLib.viewer.shown import models_of
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -33,6 +34,7 @@ def run(
     path: Path | None,
     *,
     series: str | None = None,
+    second: Path | None = None,
     model: str | None = None,
     device: str = "auto",
     port: int = 0,
@@ -45,6 +47,7 @@ def run(
     Args:
         path: CT, scene or folder of results to open; None for an empty page.
         series: which DICOM series of ``path``.
+        second: what to compare it with; None for nothing.
         model: name or folder of the model to begin with.
         device: for the worker.
         port: 0 for any that is free.
@@ -54,15 +57,18 @@ def run(
 
     Raises:
         PortError: the port is taken.
+        UnknownBundle: there is no such model.
     """
+    models_of(model)  # before the seconds that the views take to load
     sys.argv = sys.argv[:1]  # trame reads options of its own there, among them one that opens other interfaces
     os.environ["WSLINK_WS_COMPRESS"] = "0"  # frames are compressed already
-    asyncio.run(_serve(path, series, model, device, port, open_browser, upload_limit_mib, say))
+    asyncio.run(_serve(path, series, second, model, device, port, open_browser, upload_limit_mib, say))
 
 
 async def _serve(
     path: Path | None,
     series: str | None,
+    second: Path | None,
     model: str | None,
     device: str,
     port: int,
@@ -116,7 +122,7 @@ async def _serve(
             say(f"The viewer is at {address} (Ctrl-C ends it)")
             if open_browser:
                 webbrowser.open(address)
-            opening = loop.create_task(_open(viewer, path, series)) if path is not None else None
+            opening = loop.create_task(_open(viewer, path, series, second)) if path is not None else None
             await stop.wait()
             if opening is not None:
                 opening.cancel()
@@ -136,9 +142,9 @@ async def _ready(server: Any, serving: asyncio.Task) -> bool:
     return False
 
 
-async def _open(viewer: Any, path: Path, series: str | None) -> None:
+async def _open(viewer: Any, path: Path, series: str | None, second: Path | None) -> None:
     with contextlib.suppress(CTQAError):  # the page shows it
-        await viewer.open(path, series)
+        await viewer.open(path, series, second)
 
 
 async def _index(request: web.Request) -> web.Response:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from CTQualityAssessmentLib.colours import ATTENTION, QUALITY
-from CTQualityAssessmentLib.models import BundleInfo
+from CTQualityAssessmentLib.assessment.difference import VolumeDifference
+from CTQualityAssessmentLib.colours import ATTENTION, DIFFERENCE, QUALITY
+from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.measures import PhysicalMeasures
+from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, BundleInfo, installed_bundles, read_bundle
+from CTQualityAssessmentLib.models.errors import UnknownBundle
+from CTQualityAssessmentLib.reading import SeriesInfo
+from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS, range_text, reason_text, value_text
 from CTQualityAssessmentLib.reporting.web_page import refused_ranges
 from CTQualityAssessmentLib.reporting.words import DISCLAIMER, FACT_LABELS, fact_text, headline
-from CTQualityAssessmentLib.results import SliceAssessment, VolumeAssessment
+from CTQualityAssessmentLib.results import MAX_SCORE, SliceAssessment, VolumeAssessment
 from CTQualityAssessmentLib.volume import Volume
 
 
 def palette(map_: str) -> list[str]:
-    """Twenty-one colours of a map from low to high, for the page's style sheets."""
-    colours = (QUALITY if map_ == "quality" else ATTENTION).rgb(21)
+    """Twenty-one colours of "quality", "attention" or "difference" from low to high, for the page's style sheets."""
+    colours = {"quality": QUALITY, "attention": ATTENTION, "difference": DIFFERENCE}[map_].rgb(21)
     return ["#" + "".join(f"{round(255 * c):02x}" for c in colour) for colour in colours]
 
 
@@ -25,6 +33,93 @@ def legend_of(overlay: str, upper: float) -> dict[str, Any] | None:
     if overlay:
         return {"title": "Attention", "low": "1 even", "high": f"{upper:.1f} x", "colours": palette("attention")}
     return None
+
+
+def threshold_of(overlay: str, upper: float, shown_from: float, shown_to: float) -> dict[str, Any] | None:
+    """The slider that hides what is not looked for: good slices of the quality, low attention.
+
+    Args:
+        overlay: its name; None comes back without one.
+        upper: high end of an attention map.
+        shown_from: lowest value that the display shows.
+        shown_to: highest.
+    """
+    if not overlay:
+        return None
+    quality = overlay == "quality"
+    low, high = (0.0, MAX_SCORE) if quality else (1.0, upper)
+    value = min(max(shown_to if quality else shown_from, low), high)
+    title = "Show scores up to" if quality else "Show attention from"
+    return {"title": title, "low": low, "high": high, "value": round(value, 2), "unit": "" if quality else " x"}
+
+
+def series_of(found: Sequence[SeriesInfo], chosen: str | None) -> dict[str, Any]:
+    """The DICOM series to choose from, without those that cannot be read, and the number of the one that was read."""
+    readable = [[one.number, f"{one.number}: {one.label}"] for one in found if one.problem is None]
+    number = int(chosen) if chosen is not None and chosen.isdigit() else 1
+    return {"items": readable, "chosen": number}
+
+
+def comparison_of(first: Volume, second: Volume, difference: VolumeDifference) -> dict[str, Any]:
+    """The second volume beside the first: what differs by the headers, what was measured, what to beware of."""
+    notes = []
+    if difference.resampled:
+        notes.append(
+            "The second volume has another grid. It was resampled onto the first, which smooths it: the difference "
+            "then shows less noise than there is."
+        )
+    if difference.covered < 0.999:
+        notes.append(f"The second volume covers {difference.covered:.0%} of the first; elsewhere nothing is compared.")
+    return {
+        "title": case_of(second)["title"],
+        "notes": notes,
+        "facts": [
+            [label, one, other]
+            for (label, one), (_, other) in zip(_compared_facts(first), _compared_facts(second), strict=True)
+            if one != other
+        ],
+        "whole": None if difference.mean_hu is None else [round(difference.mean_hu, 1), round(difference.sd_hu, 1)],
+        "slices": [None if one is None else [round(value, 1) for value in one] for one in difference.slices],
+    }
+
+
+def _compared_facts(volume: Volume) -> list[tuple[str, str]]:
+    known = volume.facts.known()
+    i, j, k = volume.spacing
+    return [
+        ("Voxels", " x ".join(str(n) for n in reversed(volume.hu.shape))),
+        ("Spacing", f"{i:.3g} x {j:.3g} x {k:.3g} mm"),
+        *((label, fact_text(name, known)) for name, label, _ in FACT_LABELS),
+    ]
+
+
+def measures_of(measures: PhysicalMeasures) -> dict[str, Any]:
+    """The physical measures of the volume and of each slice, in words."""
+    volume = measures.volume
+    rows = []
+    for words in MEASURE_WORDS:
+        reason = reason_text(words, measures)
+        count, spread = volume.slices_measured[words.name], range_text(words, volume)
+        rows.append(
+            {
+                "label": words.label,
+                "value": value_text(words, volume),
+                "more": reason or (f"{spread} in 80 % of {count} slices" if spread else ""),
+                "how": words.how_to_read,
+                "slices": [
+                    value_text(words, one)
+                    if getattr(one, words.name) is not None
+                    else measures.reasons.get(one.missing.get(words.name, ""), "n/a")
+                    for one in measures.slices
+                ],
+            }
+        )
+    return {
+        "rows": rows,
+        "tissues": [[name, f"{one.mean_hu:.0f}", f"{one.sd_hu:.0f}"] for name, one in volume.tissues.items()],
+        "notes": list(measures.notes),
+        "partial": measures.partial,
+    }
 
 
 def case_of(volume: Volume) -> dict[str, Any]:
@@ -82,6 +177,31 @@ def result_of(assessment: VolumeAssessment) -> dict[str, Any]:
             ["Seconds", ", ".join(f"{name} {seconds:.1f}" for name, seconds in assessment.timings_s.items())],
         ],
     }
+
+
+def models_of(model: str | None) -> tuple[list[dict[str, Any]], str, dict[str, str] | None]:
+    """The models to choose from, the one to begin with, and what is wrong with one that is left out.
+
+    Args:
+        model: name or folder of the model to begin with; None for the default.
+
+    Raises:
+        UnknownBundle: there is no such model.
+        CTQAError: its folder holds no sound bundle.
+    """
+    models, error = [], None
+    for name, bundle in installed_bundles().items():
+        try:
+            models.append(model_of(name, read_bundle(bundle)))
+        except CTQAError as problem:  # the others can still be used
+            error = {"problem": problem.problem, "advice": problem.advice}
+    named = {one["name"] for one in models}
+    if model is not None and model not in named:
+        if not Path(model).is_dir():
+            raise UnknownBundle("There is no model of that name.", "See 'ctqa models' for the list.")
+        models.append(model_of(model, read_bundle(Path(model))))
+    default = DEFAULT_BUNDLE if DEFAULT_BUNDLE in named else next(iter(sorted(named)), "")
+    return models, model or default, error
 
 
 def model_of(name: str, info: BundleInfo) -> dict[str, Any]:

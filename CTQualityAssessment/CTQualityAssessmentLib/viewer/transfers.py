@@ -10,11 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from CTQualityAssessmentLib.errors import CTQAError
-from CTQualityAssessmentLib.viewer.export import FILES
 
 if TYPE_CHECKING:
     from aiohttp import web
 
+#: What can be downloaded, with its type.
+FILES: dict[str, str] = {
+    "assessment.json": "application/json",
+    "slices.csv": "text/csv",
+    "index.html": "text/html",
+    "scene.mrb": "application/octet-stream",
+    "measures.json": "application/json",
+    "measures.csv": "text/csv",
+}
+#: Folder beside the result in which they are written.
+EXPORT_FOLDER = "export"
 _MAX_FILES = 20_000
 _CHUNK = 1024**2
 #: Only the end of a name is kept: readers choose by it, and the rest may name a patient.
@@ -44,7 +54,8 @@ class Transfers:
     Args:
         folder: private folder that goes when the viewer ends.
         limit_bytes: of one upload.
-        receive: opens what was uploaded; raises CTQAError where it cannot.
+        receive: opens what was uploaded, and removes the folder that it is given with it once that is no longer
+            needed; "compare" says that it is the second volume. Raises CTQAError where it cannot be opened.
         exported: makes sure that the results are written, and says where; None where there are none.
     """
 
@@ -52,7 +63,7 @@ class Transfers:
         self,
         folder: Path,
         limit_bytes: int,
-        receive: Callable[[Path], Awaitable[None]],
+        receive: Callable[[Path, Path, bool], Awaitable[None]],
         exported: Callable[[], Awaitable[Path | None]],
     ) -> None:
         self._folder, self._limit, self._receive, self._exported = folder, limit_bytes, receive, exported
@@ -62,6 +73,7 @@ class Transfers:
         from aiohttp import web
 
         target = Path(tempfile.mkdtemp(prefix="upload-", dir=self._folder))
+        handed_over = False
         try:
             if (request.content_length or 0) > self._limit + _CHUNK:
                 raise self._too_large()
@@ -71,12 +83,14 @@ class Transfers:
             if count == 0:
                 raise NoFileError
             stored = sorted(target.iterdir())
-            await self._receive(stored[0] if count == 1 else target)
+            handed_over = True
+            await self._receive(stored[0] if count == 1 else target, target, request.query.get("compare") == "1")
         except CTQAError as error:
             status = 413 if isinstance(error, TooLargeUploadError) else 422
             return web.json_response({"problem": error.problem, "advice": error.advice}, status=status)
         finally:
-            shutil.rmtree(target, ignore_errors=True)
+            if not handed_over:
+                shutil.rmtree(target, ignore_errors=True)
         return web.json_response({})
 
     async def download(self, request: web.Request) -> web.StreamResponse:
@@ -85,7 +99,7 @@ class Transfers:
 
         name = request.match_info["name"]
         folder = await self._exported() if name in FILES else None
-        if folder is None:
+        if folder is None or not (folder / name).is_file():
             raise web.HTTPNotFound
         headers = {"Content-Type": FILES[name], "Content-Disposition": f'attachment; filename="{name}"'}
         return web.FileResponse(folder / name, headers=headers)

@@ -3,34 +3,56 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from collections.abc import Awaitable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trame.ui.html import DivLayout
 from trame_rca import module as rca_module
 from trame_server import Server
 from trame_slicer.core import SlicerApp
 from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow
 
+from CTQualityAssessmentLib.calls import Progress
 from CTQualityAssessmentLib.errors import CTQAError
-from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, installed_bundles, read_bundle
-from CTQualityAssessmentLib.models.errors import UnknownBundle
+from CTQualityAssessmentLib.mrml.overlays import set_overlay_threshold
 from CTQualityAssessmentLib.mrml.scene import attach_file_handling
+from CTQualityAssessmentLib.reading import SeriesInfo
 from CTQualityAssessmentLib.results import VolumeAssessment
 from CTQualityAssessmentLib.viewer.case import Case, close_case, open_case, show_assessment
+from CTQualityAssessmentLib.viewer.comparison import Comparison, compare, remove_difference
 from CTQualityAssessmentLib.viewer.frames import SliceViewFactory
+from CTQualityAssessmentLib.viewer.measure_run import MeasureRuns
+from CTQualityAssessmentLib.viewer.page import MODULE, first_state, make_page
 from CTQualityAssessmentLib.viewer.run import RunError, Runs
-from CTQualityAssessmentLib.viewer.shown import case_of, legend_of, model_of, palette, result_of, row_of
-from CTQualityAssessmentLib.viewer.views import PLACES, PRESETS, SliceViews
+from CTQualityAssessmentLib.viewer.shown import (
+    case_of,
+    comparison_of,
+    legend_of,
+    measures_of,
+    result_of,
+    row_of,
+    series_of,
+    threshold_of,
+)
+from CTQualityAssessmentLib.viewer.views import LAYOUTS, SliceViews
 from CTQualityAssessmentLib.worker.faults import place
 
-_STATIC = Path(__file__).with_name("static")
 #: How often the page hears of new rows and progress.
 _FLUSH_SECONDS = 0.25
-_PAGE = "<ctqa-page {bindings} @ask='(name, args) => trigger(name, args)'>{views}</ctqa-page>"
-_LOST = "<ctqa-lost></ctqa-lost>"
+#: Widest window of a difference in HU that the page may ask for.
+_WIDEST_HU = 4000
+
+
+@dataclass
+class _Source:
+    """What the open case was read from; ``folder`` is an upload to remove when it is no longer needed."""
+
+    path: Path
+    scenes: bool
+    folder: Path | None = None
 
 
 class BusyError(CTQAError):
@@ -38,6 +60,13 @@ class BusyError(CTQAError):
 
     def __init__(self) -> None:
         super().__init__("The viewer is busy with another task.", "Wait for its end, or cancel it.")
+
+
+class NothingToCompareError(CTQAError):
+    """A second volume without a first."""
+
+    def __init__(self) -> None:
+        super().__init__("There is nothing to compare with yet.", "Open the first CT, then the second.")
 
 
 class Viewer:
@@ -56,51 +85,72 @@ class Viewer:
         _silence_vtk()  # now, because SlicerApp turns it on
         self._helpers = attach_file_handling(self._app.scene)
         self._case: Case | None = None
+        self._source: _Source | None = None
+        self._comparison: Comparison | None = None
         self._runs = Runs(folder, device)
+        self._measuring = MeasureRuns(folder)
         self._task: asyncio.Task | None = None
-        self._model = model
         self._rows: list[list[Any]] = []
         self._flushed = 0.0
-        self._describe_state()
+        shown = first_state(model)
+        self._state.update({"trame__title": "CT quality", "trame__favicon": None, **shown})
         server.enable_module(rca_module)
-        server.enable_module(
-            {
-                "serve": {"ctqa": str(_STATIC)},
-                "scripts": ["ctqa/curve.js", "ctqa/slice_table.js", "ctqa/page.js"],
-                "styles": ["ctqa/page.css"],
-                "vue_use": ["ctqa"],
-            }
-        )
+        server.enable_module(MODULE)
         self._views = SliceViews(self._app, SliceViewFactory(server), self._on_view_change)
-        self._make_page()
-        for name in ("assess", "cancel", "jump", "window", "overlay", "opacity", "reset", "crosshair", "dismiss"):
+        make_page(server, list(shown))
+        for name in (
+            "assess measure cancel jump window overlay opacity threshold reset crosshair layout series span swap "
+            "uncompare dismiss"
+        ).split():
             server.trigger(name)(getattr(self, f"_ask_{name}"))
 
-    async def open(self, path: Path, series: str | None = None) -> None:
+    async def open(self, path: Path, series: str | None = None, second: Path | None = None) -> None:
         """Open a CT, or a scene, in place of what is open. What cannot be read leaves the page as it was.
+
+        Args:
+            path: what to open.
+            series: which DICOM series of it.
+            second: what to compare it with.
 
         Raises:
             CTQAError: why it cannot be read; the page shows it too.
         """
-        await self._alone(self._open(path, series, scenes=True), "Reading")
+        await self._alone(self._open(_Source(path, scenes=True), series), "Reading")
+        if second is not None:
+            await self._alone(self._open_second(second, scenes=True), "Reading the second volume")
 
-    async def receive(self, path: Path) -> None:
+    async def receive(self, path: Path, folder: Path, second: bool) -> None:
         """Open what was uploaded: a CT only, because a scene may name other files of this computer.
+
+        Args:
+            path: what to open.
+            folder: private folder that holds it. It is removed; where there are several series to choose from, once
+                something else is open.
+            second: whether to compare it with what is open.
 
         Raises:
             CTQAError: as for :meth:`open`.
         """
-        await self._alone(self._open(path, None, scenes=False), "Reading")
+        source = _Source(path, scenes=False, folder=folder)
+        try:
+            if second:
+                await self._alone(self._open_second(path, scenes=False), "Reading the second volume")
+            else:
+                await self._alone(self._open(source, None), "Reading")
+        finally:
+            if source is not self._source or len(self._state.series["items"]) < 2:
+                shutil.rmtree(folder, ignore_errors=True)
 
     async def close(self) -> None:
         """Stop what is going on, and the worker."""
         if self._task is not None:
             self._task.cancel()
+        await self._measuring.close()
         await self._runs.worker.close()
 
     async def exported(self) -> Path | None:
-        """The folder of files to download; None where there is no result."""
-        if self._case is None or self._case.assessment is None:
+        """The folder of files to download; None where nothing was assessed or measured."""
+        if self._case is None or (self._case.assessment is None and self._case.measures is None):
             return None
         try:
             return await self._runs.export(self._case)
@@ -116,12 +166,30 @@ class Viewer:
         stages = [stage] if stage in (1, 2, 3, 4) else []
         known = {one["name"] for one in self._state.models}
         if isinstance(model, str) and model in known:
-            self._task = asyncio.get_running_loop().create_task(self._reported(self._assess(model, stages)))
+            self._begin(self._assess(model, stages))
+
+    def _ask_measure(self) -> None:
+        if self._case is not None and self._task is None:
+            self._begin(self._measure())
+
+    def _ask_series(self, number: object = 0) -> None:
+        known = {one[0] for one in self._state.series["items"]}
+        if self._source is not None and self._task is None and isinstance(number, int) and number in known:
+            self._begin(self._open(self._source, str(number)), "Reading")
+
+    def _ask_swap(self) -> None:
+        if self._comparison is not None and self._task is None:
+            self._begin(self._swap(), "Comparing")
+
+    def _ask_uncompare(self) -> None:
+        if self._task is None:
+            self._end_comparison()
 
     async def _ask_cancel(self) -> None:
         if self._state.busy and self._state.busy["cancellable"]:
             self._tell(busy={**self._state.busy, "message": "Cancelling", "cancellable": False})
             await self._runs.cancel()
+            await self._measuring.cancel()
 
     def _ask_jump(self, index: object = 0) -> None:
         if isinstance(index, (int, float)) and abs(index) < 1e6:
@@ -133,6 +201,20 @@ class Viewer:
     def _ask_overlay(self, name: object = "") -> None:
         self._state.overlay = name if self._case and name in self._case.overlays else ""
         self._lay_over()
+
+    def _ask_threshold(self, value: object = None) -> None:
+        overlay, threshold = self._state.overlay, self._state.threshold
+        if threshold is not None and isinstance(value, (int, float)) and threshold["low"] <= value <= threshold["high"]:
+            set_overlay_threshold(self._case.overlays[overlay], float(value), overlay == "quality")
+            self._state.threshold = {**threshold, "value": value}
+
+    def _ask_layout(self, layout: object = "three", alone: object = "large") -> None:
+        if layout in LAYOUTS and alone in LAYOUTS["one"] and (layout != "compare" or self._comparison is not None):
+            self._show_layout(str(layout), str(alone))
+
+    def _ask_span(self, hu: object = 0) -> None:
+        if isinstance(hu, (int, float)) and 0 < hu <= _WIDEST_HU:
+            self._views.set_difference_half_width(float(hu))
 
     def _ask_opacity(self, value: object = 0.4) -> None:
         if isinstance(value, (int, float)) and 0 <= value <= 1:
@@ -183,29 +265,120 @@ class Viewer:
             self._task = None
             self._tell(busy=None)
 
-    async def _open(self, path: Path, series: str | None, scenes: bool) -> None:
+    def _begin(self, work: Awaitable[None], message: str = "Starting") -> None:
+        self._tell(busy=_busy(message), error=None)
+        self._task = asyncio.get_running_loop().create_task(self._reported(work))
+
+    def _progress(self) -> Progress:
+        """Shows the progress of work in a thread."""
         loop = asyncio.get_running_loop()
 
         def progress(done: int, total: int, message: str) -> None:
             loop.call_soon_threadsafe(self._show_progress, _busy(message, done, total))
 
-        case = await open_case(self._app.scene, path, series, scenes, progress)
+        return progress
+
+    async def _open(self, source: _Source, series: str | None) -> None:
+        found: list[SeriesInfo] = []
+        try:
+            case = await open_case(self._app.scene, source.path, series, source.scenes, self._progress(), found.extend)
+        finally:
+            # Also where the series cannot be read: the page offers the others, if nothing else is open.
+            if len(found) > 1 and self._case is None:
+                self._set_source(source, series_of(found, series))
+        self._set_source(source, series_of(found, series))
+        self._end_comparison()
         before, self._case = self._case, case
-        panes = self._views.show(case.volume, case.node)
+        self._show_case()
         if before is not None:
             close_case(self._app.scene, before)
+
+    def _set_source(self, source: _Source, series: dict[str, Any]) -> None:
+        """Remember where the case came from; an upload that nothing else is read from any more is removed."""
+        before, self._source = self._source, source
+        if before is not None and before.folder is not None and before.folder != source.folder:
+            shutil.rmtree(before.folder, ignore_errors=True)
+        self._tell(series=series)
+
+    def _show_case(self) -> None:
+        """Show the open case in all views, with its results if it has some."""
+        case = self._case
+        panes = self._views.show(case.volume, case.node)
         self._tell(
             opened=case_of(case.volume),
             panes=[vars(pane) for pane in panes],
             rows=[],
             result=None,
+            measured=measures_of(case.measures) if case.measures is not None else None,
             overlays=[],
             overlay="",
+            threshold=None,
             legend=None,
         )
         if case.assessment is not None:
             self._show_result(case.assessment)
         self._on_view_change()
+
+    async def _open_second(self, path: Path, scenes: bool) -> None:
+        if self._case is None:
+            raise NothingToCompareError
+        second = await open_case(self._app.scene, path, None, scenes, self._progress())
+        try:
+            await self._compare(second)
+        except CTQAError:
+            close_case(self._app.scene, second)
+            raise
+
+    async def _compare(self, second: Case) -> None:
+        comparison = await compare(self._app.scene, self._case, second, self._progress())
+        self._end_comparison()
+        self._comparison = comparison
+        self._views.compare(second.node, comparison.node)
+        self._tell(compared=comparison_of(self._case.volume, second.volume, comparison.difference))
+        self._show_layout("compare", "large")
+        self._on_view_change()
+
+    async def _swap(self) -> None:
+        """The second volume becomes the one to assess; each keeps its results."""
+        comparison, first = self._comparison, self._case
+        self._comparison = None
+        self._views.compare(None, None)
+        remove_difference(self._app.scene, comparison)
+        self._case = comparison.second
+        self._tell(series={"items": [], "chosen": 0})  # those of the other volume
+        self._show_case()
+        try:
+            await self._compare(first)
+        except CTQAError:
+            self._show_layout("three", "large")
+            self._tell(compared=None)
+            close_case(self._app.scene, first)
+            raise
+
+    def _end_comparison(self) -> None:
+        comparison, self._comparison = self._comparison, None
+        if comparison is None:
+            return
+        self._views.compare(None, None)
+        remove_difference(self._app.scene, comparison)
+        close_case(self._app.scene, comparison.second)
+        self._tell(compared=None)
+        self._show_layout("three", "large")
+
+    def _show_layout(self, layout: str, alone: str) -> None:
+        self._views.set_layout(layout, alone)
+        self._tell(layout=layout, alone=alone)
+
+    async def _measure(self) -> None:
+        case = self._case
+        self._tell(busy=_busy("Starting", cancellable=True), error=None)
+        measures = await self._measuring.measure(case.volume, self._on_measure_progress)
+        case.measures = measures
+        self._tell(measured=measures_of(measures))
+
+    def _on_measure_progress(self, told: dict[str, Any]) -> None:
+        if self._state.busy and self._state.busy["cancellable"]:
+            self._show_progress(_busy(**told, cancellable=True))
 
     async def _assess(self, model: str, stages: list[int]) -> None:
         case = self._case
@@ -262,12 +435,15 @@ class Viewer:
     def _lay_over(self) -> None:
         node = self._case.overlays.get(self._state.overlay) if self._case is not None else None
         self._views.overlay(node, self._state.opacity)
-        upper = node.GetDisplayNode().GetWindowLevelMax() if node is not None else 0.0
-        self._tell(legend=legend_of(self._state.overlay, upper))
+        display = node.GetDisplayNode() if node is not None else None
+        upper = display.GetWindowLevelMax() if display is not None else 0.0
+        shown = (display.GetLowerThreshold(), display.GetUpperThreshold()) if display is not None else (0.0, 0.0)
+        name = self._state.overlay
+        self._tell(legend=legend_of(name, upper), threshold=threshold_of(name, upper, *shown))
 
     def _on_view_change(self) -> None:
         width, level = (round(value) for value in self._views.window())
-        self._tell(here=self._views.index(), levels=[width, level])
+        self._tell(here=self._views.index(), levels=[width, level], span=round(self._views.difference_half_width()))
 
     def _show_error(self, error: CTQAError) -> None:
         self._tell(error={"problem": error.problem, "advice": error.advice})
@@ -275,57 +451,6 @@ class Viewer:
     def _tell(self, **changes: Any) -> None:
         with self._state:
             self._state.update(changes)
-
-    # The page.
-
-    def _describe_state(self) -> None:
-        models, error = [], None
-        for name, bundle in installed_bundles().items():
-            try:
-                models.append(model_of(name, read_bundle(bundle)))
-            except CTQAError as problem:  # the others can still be used
-                error = {"problem": problem.problem, "advice": problem.advice}
-        named = {one["name"] for one in models}
-        if self._model is not None and self._model not in named:
-            if not Path(self._model).is_dir():
-                raise UnknownBundle("There is no model of that name.", "See 'ctqa models' for the list.")
-            models.append(model_of(self._model, read_bundle(Path(self._model))))
-            named.add(self._model)
-        self._state.update(
-            {
-                "trame__title": "CT quality",
-                "trame__favicon": None,
-                "opened": None,
-                "panes": [{"place": place, "orientation": "", "sides": "    "} for place in PLACES],
-                "busy": None,
-                "error": error,
-                "notes": [],
-                "rows": [],
-                "result": None,
-                "here": 0,
-                "levels": [0, 0],
-                "presets": [list(pair) for pair in PRESETS],
-                "overlays": [],
-                "overlay": "",
-                "legend": None,
-                "opacity": 0.4,
-                "crosshair": True,
-                "models": models,
-                "model": self._model or (DEFAULT_BUNDLE if DEFAULT_BUNDLE in named else next(iter(sorted(named)), "")),
-                "palette": palette("quality"),
-            }
-        )
-
-    def _make_page(self) -> None:
-        names = (
-            "opened panes busy error notes rows result here levels presets overlays overlay opacity crosshair models "
-            "model palette legend"
-        ).split()
-        bindings = " ".join(f':{name}="{name}"' for name in names)
-        views = "".join(f'<template #{place}><trame-template template-name="{place}" /></template>' for place in PLACES)
-        with DivLayout(self._server, classes="ctqa-root") as layout:
-            layout.root.add_child(_PAGE.format(bindings=bindings, views=views))
-        self._state.trame__template_error = _LOST
 
 
 def _silence_vtk() -> None:

@@ -1,4 +1,4 @@
-"""The three slice views: what they show, where they cut, and how they follow each other."""
+"""The slice views: what they show, where they cut, and how they follow each other."""
 
 from __future__ import annotations
 
@@ -10,13 +10,23 @@ import slicer
 from trame_slicer.core import SlicerApp
 from trame_slicer.views import SliceView, ViewLayoutDefinition
 
+from CTQualityAssessmentLib.mrml.difference_nodes import half_width, set_half_width
+from CTQualityAssessmentLib.mrml.linked_views import LinkedViews, SteadyView
 from CTQualityAssessmentLib.mrml.scene import nodes_of_class
 from CTQualityAssessmentLib.viewer.frames import SliceViewFactory
 from CTQualityAssessmentLib.volume import Volume
 from CTQualityAssessmentLib.windows import WINDOWS
 
-#: Views by their place on the page; the large one shows the slices that are scored.
-PLACES: tuple[str, ...] = ("large", "upper", "lower")
+#: Views of the volume by their place on the page; the large one shows the slices that are scored.
+_OWN: tuple[str, ...] = ("large", "upper", "lower")
+#: All views: beside those of the volume the same slice of a second volume, and the difference of the two.
+PLACES: tuple[str, ...] = (*_OWN, "second", "difference")
+#: Which views a layout shows; "one" shows any one of the volume's own.
+LAYOUTS: dict[str, tuple[str, ...]] = {
+    "three": _OWN,
+    "one": _OWN,
+    "compare": ("large", "second", "difference"),
+}
 #: Window presets in the order of their keys.
 PRESETS: tuple[tuple[str, str], ...] = (
     ("soft-tissue", "Soft tissue"),
@@ -43,7 +53,7 @@ class SliceViews:
     Args:
         app: scene and logics.
         factory: makes the streamed views.
-        on_change: called when the large view moved to another slice or the window changed.
+        on_change: called when the large view moved to another slice or a window changed.
     """
 
     def __init__(self, app: SlicerApp, factory: SliceViewFactory, on_change: Callable[[], None]) -> None:
@@ -53,11 +63,16 @@ class SliceViews:
             place: app.view_manager.create_view(ViewLayoutDefinition.slice_view("Axial", label=place))
             for place in PLACES
         }
-        app.view_manager.set_current_view_ids(list(PLACES))
         app.app_logic.GetInteractionNode().SetCurrentInteractionMode(slicer.vtkMRMLInteractionNode.AdjustWindowLevel)
         self._on_change = on_change
         self._volume: Volume | None = None
         self._node: slicer.vtkMRMLScalarVolumeNode | None = None
+        self._second: slicer.vtkMRMLScalarVolumeNode | None = None
+        self._difference: slicer.vtkMRMLScalarVolumeNode | None = None
+        self._adjusting = False
+        self._steady = [SteadyView(view.get_view_node()) for view in self._views.values()]
+        self._links = LinkedViews([self._views[place].get_view_node() for place in LAYOUTS["compare"]])
+        self.set_layout("three", "large")
         self.set_crosshair(True)
         self._large.get_view_node().AddObserver("ModifiedEvent", self._changed)
 
@@ -67,13 +82,14 @@ class SliceViews:
 
     def show(self, volume: Volume, node: slicer.vtkMRMLScalarVolumeNode) -> tuple[Pane, ...]:
         """Show a volume in its own planes, all views through its middle; returns what to write on them."""
+        self.compare(None, None)
         self._volume, self._node = volume, node
-        node.GetDisplayNode().AddObserver("ModifiedEvent", self._changed)
+        node.GetDisplayNode().AddObserver("ModifiedEvent", self._window_changed)
         normal = volume.canonical_slices().ijk_to_ras[:3, 2]
         along = int(np.argmax(np.abs(normal)))
         order = [along, *(axis for axis in (1, 0, 2) if axis != along)]
         panes = []
-        for place, axis in zip(PLACES, order, strict=True):
+        for place, axis in zip(_OWN, order, strict=True):
             view = self._views[place]
             orientation, sides = _ORIENTATIONS[axis]
             view.set_background_volume_id(node.GetID())
@@ -81,25 +97,48 @@ class SliceViews:
             view.set_orientation(orientation)
             view.get_view_node().RotateToVolumePlane(node)
             panes.append(Pane(place, orientation, sides))
+        panes += [Pane(place, panes[0].orientation, panes[0].sides) for place in PLACES[len(_OWN) :]]
         self.reset()
         return tuple(panes)
 
+    def compare(
+        self, second: slicer.vtkMRMLScalarVolumeNode | None, difference: slicer.vtkMRMLScalarVolumeNode | None
+    ) -> None:
+        """Show a second volume and the difference beside the first, in its window and place; None ends that."""
+        self._second, self._difference = second, difference
+        for place, node in (("second", second), ("difference", difference)):
+            self._views[place].set_background_volume_id(node.GetID() if node is not None else None)
+            if node is not None:
+                node.GetDisplayNode().AddObserver("ModifiedEvent", self._window_changed)
+        if second is not None:
+            self._follow_window(self._node.GetDisplayNode())
+        self._links.align()
+
     def clear(self) -> None:
         """Show nothing."""
+        self.compare(None, None)
         self._volume = self._node = None
         for view in self._views.values():
             view.set_background_volume_id(None)
             view.set_foreground_volume_id(None)
+
+    def set_layout(self, layout: str, alone: str) -> None:
+        """Draw the views of a layout only; of "one" the view ``alone``."""
+        shown = (alone,) if layout == "one" else LAYOUTS[layout]
+        self._app.view_manager.set_current_view_ids(list(shown))
+        self._links.active = layout == "compare"
 
     def reset(self) -> None:
         """The whole volume in every view, cut through its middle."""
         if self._volume is None:
             return
         middle = self._volume.slice_centre_ras(self._volume.slice_count // 2)
-        for view in self._views.values():
+        for place in _OWN:
+            view = self._views[place]
             view.fit_view_to_content()
             view.get_view_node().JumpSliceByOffsetting(*middle)
             view.schedule_render()
+        self._links.align()
 
     def jump(self, index: int) -> None:
         """Move the large view to a slice; the others show it as a line."""
@@ -123,6 +162,15 @@ class SliceViews:
         display = self._node.GetDisplayNode() if self._node is not None else None
         return (display.GetWindow(), display.GetLevel()) if display is not None else (0.0, 0.0)
 
+    def difference_half_width(self) -> float:
+        """The difference in HU that has the last colour; 0 without one."""
+        return half_width(self._difference) if self._difference is not None else 0.0
+
+    def set_difference_half_width(self, hu: float) -> None:
+        """Choose the window of the difference, even around zero."""
+        if self._difference is not None:
+            set_half_width(self._difference, hu)
+
     def set_window(self, name: str) -> None:
         """One of :data:`PRESETS`; other names change nothing."""
         if self._node is not None and name in dict(PRESETS):
@@ -134,9 +182,9 @@ class SliceViews:
         """Lay a volume over the CT, or nothing. The page draws the legend, sharper than a picture could."""
         for legend in nodes_of_class(self._app.scene, "vtkMRMLColorLegendDisplayNode"):
             legend.SetVisibility(False)
-        for view in self._views.values():
-            view.set_foreground_volume_id(node.GetID() if node is not None else None)
-            view.set_foreground_opacity(min(max(opacity, 0.0), 1.0))
+        for place in _OWN:
+            self._views[place].set_foreground_volume_id(node.GetID() if node is not None else None)
+            self._views[place].set_foreground_opacity(min(max(opacity, 0.0), 1.0))
 
     def set_crosshair(self, visible: bool) -> None:
         """Lines where the other views cut."""
@@ -144,6 +192,26 @@ class SliceViews:
         logic.SetIntersectingSlicesEnabled(slicer.vtkMRMLApplicationLogic.IntersectingSlicesVisibility, visible)
         for display in nodes_of_class(self._app.scene, "vtkMRMLSliceDisplayNode"):
             display.SetIntersectingSlicesVisibility(visible)
+
+    def _follow_window(self, source: slicer.vtkMRMLScalarVolumeDisplayNode) -> None:
+        """Both volumes are looked at in one window; that of the difference stays even around zero."""
+        for node in (self._node, self._second):
+            if node is not None and node.GetDisplayNode() is not source:
+                node.GetDisplayNode().SetAutoWindowLevel(False)
+                node.GetDisplayNode().SetWindowLevel(source.GetWindow(), source.GetLevel())
+
+    def _window_changed(self, display: slicer.vtkMRMLScalarVolumeDisplayNode, _event: str) -> None:
+        if self._adjusting:
+            return
+        self._adjusting = True
+        try:
+            if self._difference is not None and display is self._difference.GetDisplayNode():
+                set_half_width(self._difference, display.GetWindow() / 2)
+            elif any(node is not None and display is node.GetDisplayNode() for node in (self._node, self._second)):
+                self._follow_window(display)
+        finally:
+            self._adjusting = False
+        self._on_change()
 
     def _changed(self, *_: object) -> None:
         self._on_change()

@@ -318,3 +318,15 @@ def test_a_file_that_may_not_be_opened_is_told(tmp_path):
                     read_volume(place)
         finally:
             os.seteuid(user)
+
+
+def test_the_series_to_choose_from_are_told_also_where_the_chosen_one_cannot_be_read(tmp_path):
+    """Without this the browser viewer could not offer another series, or would read all headers twice."""
+    write_series(tmp_path / "a", body(4), ConvolutionKernel="B70f")
+    write_series(tmp_path / "b", body(7), series_uid="1.2.3.4")
+    told = []
+    read_volume(tmp_path, on_series=told.extend)
+    assert tuple(told) == list_series(tmp_path) and [one.slice_count for one in told] == [7, 4]
+    with pytest.raises(NoSuchSeriesError):
+        read_volume(tmp_path, series=9, on_series=told.extend)
+    assert len(told) == 4

@@ -8,14 +8,17 @@
     ["O", "Next overlay"],
     ["+ −", "Overlay more, less opaque"],
     ["X", "Lines where the other views cut"],
-    ["L", "Large view alone"],
+    ["L", "Next layout: three views, one view, comparison"],
+    ["C", "Compare with a second volume"],
     ["R", "Reset the views"],
     ["A", "Assess"],
+    ["M", "Measure by physics alone"],
     ["T", "Light or dark"],
     ["?", "This list"],
   ];
   const MOUSE = [
     ["Wheel", "Slices"],
+    ["Double click", "This view alone, and back"],
     ["Left button", "Window: across is width, up and down is level"],
     ["Middle button, or Shift and left", "Pan"],
     ["Right button, or Ctrl and wheel", "Zoom"],
@@ -25,11 +28,12 @@
     props: {
       opened: Object, panes: Array, busy: Object, error: Object, notes: Array, rows: Array, result: Object, here: Number,
       levels: Array, presets: Array, overlays: Array, overlay: String, opacity: Number, crosshair: Boolean,
-      models: Array, model: String, palette: Array, legend: Object,
+      models: Array, model: String, palette: Array, legend: Object, series: Object, layout: String, alone: String,
+      threshold: Object, measured: Object, compared: Object, span: Number, diverging: Array,
     },
     emits: ["ask"],
     data: () => ({
-      tab: "slices", alone: false, chosen: null, stage: 3, dropping: false, refused: null, sending: null, walking: null,
+      tab: "slices", chosen: null, second: false, stage: 3, dropping: false, refused: null, sending: null, walking: null,
       keys: KEYS, mouse: MOUSE, dark: true,
     }),
     computed: {
@@ -45,8 +49,12 @@
         if (s === null || s === undefined) return "";
         return s < 90 ? `about ${Math.max(1, Math.round(s))} s left` : `about ${Math.round(s / 60)} min left`;
       },
-      tabs() { return [["slices", "Slices"], ["facts", "Acquisition"], ["model", "Model"], ["save", "Save"]]; },
-      largePane() { return this.panes[0]; },
+      tabs() { return [["slices", "Slices"], ["facts", "Acquisition"], ["physics", "Physics"], ["model", "Model"], ["save", "Save"]]; },
+      files() {
+        const result = [["index.html", "Report: one page with figures"], ["slices.csv", "Table of slices"], ["assessment.json", "Everything, for programs"], ["scene.mrb", "Scene for 3D Slicer"]];
+        const physics = [["measures.csv", "Physical measures of the slices"], ["measures.json", "Physical measures, for programs"]];
+        return [...(this.result ? result : []), ...(this.measured ? physics : [])];
+      },
       live() { return this.busy && this.busy.cancellable; },
     },
     created() {
@@ -83,6 +91,26 @@
         this.paint();
         try { window.localStorage.setItem("ctqa-theme", this.dark ? "dark" : "light"); } catch { /* not kept */ }
       },
+      measure() { if (this.opened && !this.busy) { this.tab = "physics"; this.ask("measure"); } },
+      shown(place) {
+        if (this.layout === "compare") return ["large", "second", "difference"].includes(place);
+        return this.layout === "one" ? place === this.alone : !["second", "difference"].includes(place);
+      },
+      enlarge(place) {
+        if (!this.opened || this.layout === "compare") return;
+        this.ask("layout", this.layout === "one" ? "three" : "one", place);
+      },
+      lay(layout) {
+        if (layout === "compare" && !this.compared) this.choose(true); else this.ask("layout", layout, "large");
+      },
+      nextLayout() {
+        const layouts = ["three", "one", ...(this.compared ? ["compare"] : [])];
+        this.lay(layouts[(layouts.indexOf(this.layout) + 1) % layouts.length]);
+      },
+      choose(second) { if (!this.busy) { this.second = second; this.$refs.open.showModal(); } },
+      name(pane) {
+        return { second: "Second volume", difference: "Difference" }[pane.place] || (this.layout === "compare" ? "First volume" : pane.orientation);
+      },
       nextOverlay() {
         const names = ["", ...this.overlays.map((one) => one[0])];
         this.ask("overlay", names[(names.indexOf(this.overlay) + 1) % names.length]);
@@ -92,14 +120,14 @@
         const tag = event.target.tagName || "";
         if (event.ctrlKey || event.metaKey || event.altKey || ["INPUT", "SELECT", "TEXTAREA"].includes(tag)) return;
         if (event.key === "?") { event.preventDefault(); return this.help(); }
-        if (this.$refs.help.open) return;
+        if (this.$refs.help.open || this.$refs.open.open) return;
         const jump = { ArrowUp: -1, ArrowDown: 1, PageUp: -10, PageDown: 10 }[event.key];
         const act = {
           n: () => this.worse(1), b: () => this.worse(-1), o: () => this.nextOverlay(), x: () => this.ask("crosshair"),
-          l: () => { this.alone = !this.alone; }, r: () => this.ask("reset"), a: () => this.assess(), t: () => this.switchTheme(),
+          l: () => this.nextLayout(), c: () => this.lay("compare"), m: () => this.measure(), r: () => this.ask("reset"), a: () => this.assess(), t: () => this.switchTheme(),
           "+": () => this.ask("opacity", Math.min(1, this.opacity + 0.1)), "-": () => this.ask("opacity", Math.max(0, this.opacity - 0.1)),
         }[event.key.toLowerCase()];
-        if (event.key === "t" || event.key === "T" || event.key === "l" || event.key === "L") { act(); return; }
+        if (event.key === "t" || event.key === "T") { act(); return; }
         if (!this.opened) return;
         if (jump) { event.preventDefault(); this.jump(this.here + jump); }
         else if (event.key === "Home") { event.preventDefault(); this.jump(0); }
@@ -108,7 +136,7 @@
         else if (act) act();
       },
       drag(event) { event.preventDefault(); },
-      drop(event) { event.preventDefault(); if (event.dataTransfer.files.length) this.upload([...event.dataTransfer.files]); },
+      drop(event) { event.preventDefault(); if (event.dataTransfer.files.length) { if (!this.$refs.open.open) this.second = false; this.upload([...event.dataTransfer.files]); } },
       async upload(files) {
         if (!files.length || this.busy || this.sending !== null) return;
         this.$refs.open.open && this.$refs.open.close();
@@ -119,7 +147,7 @@
         // XMLHttpRequest tells how much was sent; fetch does not.
         const answer = await new Promise((resolve) => {
           const request = new XMLHttpRequest();
-          request.open("POST", "/upload");
+          request.open("POST", this.second ? "/upload?compare=1" : "/upload");
           request.upload.onprogress = (e) => { if (e.lengthComputable) this.sending = Math.round((100 * e.loaded) / e.total); };
           request.onload = () => resolve(request);
           request.onerror = () => resolve(request);
@@ -149,7 +177,7 @@
       },
     },
     template: `
-<div class="page" :class="{ alone }">
+<div class="page">
   <header>
     <h1>CT quality</h1>
     <div v-if="busy || typeof sending === 'number'" class="progress" data-test="progress">
@@ -158,7 +186,9 @@
       <p v-else>Sending files · {{ sending }} %</p>
   </div>
     <p v-else class="title">{{ opened ? opened.title : 'No CT is open' }}</p>
-    <button type="button" @click="$refs.open.showModal()" :disabled="!!busy || sending !== null">Open…</button>
+    <label v-if="series.items.length > 1 || (!opened && series.items.length)" class="series">Series <select data-test="series" :value="opened ? series.chosen : 0" @change="ask('series', Number($event.target.value))" :disabled="!!busy || sending !== null">
+      <option v-if="!opened" :value="0">choose</option><option v-for="[number, title] in series.items" :key="number" :value="number">{{ title }}</option></select></label>
+    <button type="button" data-test="open" @click="choose(false)" :disabled="!!busy || sending !== null">Open…</button>
     <button v-if="!live" type="button" class="primary" data-test="assess" @click="assess" :disabled="!opened || !!busy || !models.length">Assess</button>
     <button v-else type="button" class="stop" data-test="cancel" @click="ask('cancel')">Cancel</button>
     <button type="button" class="icon" @click="switchTheme" :aria-label="dark ? 'Light page' : 'Dark page'" :title="dark ? 'Light page (T)' : 'Dark page (T)'">{{ dark ? '☀' : '☾' }}</button>
@@ -173,25 +203,32 @@
         </div>
         <span class="quiet" data-test="window">{{ opened ? 'W ' + levels[0] + '  L ' + levels[1] : '' }}</span>
         <span class="gap"></span>
-        <label>Overlay <select data-test="overlay" :value="overlay" @change="ask('overlay', $event.target.value)" :disabled="!overlays.length">
-          <option value="">None</option><option v-for="[name, title] in overlays" :key="name" :value="name">{{ title }}</option></select></label>
-        <input type="range" data-test="opacity" min="0" max="1" step="0.05" :value="opacity" @input="ask('opacity', Number($event.target.value))" :disabled="!overlay" aria-label="Opacity of the overlay" title="Opacity of the overlay">
+        <div class="group" role="group" aria-label="Layout">
+          <button v-for="[name, title] in [['three', 'Three views'], ['one', 'One view'], ['compare', 'Compare']]" :key="name" type="button" :data-test="'layout-' + name" :aria-pressed="layout === name" :title="title + (name === 'compare' ? ' with a second volume (C)' : ' (L)')" @click="lay(name)" :disabled="!opened || (name === 'compare' && !compared && !!busy)">{{ title }}</button>
+        </div>
         <button type="button" :aria-pressed="crosshair" title="Lines where the other views cut (X)" @click="ask('crosshair')" :disabled="!opened">Lines</button>
-        <button type="button" :aria-pressed="alone" title="Large view alone (L)" @click="alone = !alone">Large</button>
         <button type="button" title="Reset the views (R)" @click="ask('reset')" :disabled="!opened">Reset</button>
       </div>
-      <div class="views">
-        <div v-for="pane in panes" :key="pane.place" class="pane" :class="pane.place" :data-test="pane.place" role="img" :aria-label="pane.orientation + ' view'">
+      <div v-if="overlays.length" class="tools" role="toolbar" aria-label="Overlay">
+        <label>Overlay <select data-test="overlay" :value="overlay" @change="ask('overlay', $event.target.value)" :disabled="!overlays.length">
+          <option value="">None</option><option v-for="[name, title] in overlays" :key="name" :value="name">{{ title }}</option></select></label>
+        <label class="slide">Opacity <input type="range" data-test="opacity" min="0" max="1" step="0.05" :value="opacity" @input="ask('opacity', Number($event.target.value))" :disabled="!overlay"></label>
+        <label v-if="threshold" class="slide">{{ threshold.title }} <input type="range" data-test="threshold" :min="threshold.low" :max="threshold.high" step="0.1" :value="threshold.value" @input="ask('threshold', Number($event.target.value))"> <output data-test="threshold-value">{{ threshold.value.toFixed(1) }}{{ threshold.unit }}</output></label>
+      </div>
+      <div class="views" :class="layout">
+        <div v-for="pane in panes" :key="pane.place" class="pane" :class="[pane.place, { away: !shown(pane.place) }]" :data-test="pane.place" role="img" :aria-hidden="shown(pane.place) ? null : 'true'" :aria-label="name(pane) + ', ' + pane.orientation + ' view'" @dblclick="enlarge(pane.place)">
           <slot :name="pane.place"></slot>
           <template v-if="opened">
-            <span class="label">{{ pane.orientation }}<template v-if="pane.place === 'large'"> · slice <b data-test="here">{{ here }}</b> of 0 to {{ opened.slices - 1 }}</template></span>
+            <span class="label">{{ name(pane) }}<template v-if="pane.place === 'large'"> · slice <b data-test="here">{{ here }}</b> of 0 to {{ opened.slices - 1 }}</template></span>
             <span v-for="(side, n) in pane.sides" :key="n" class="side" :class="['l', 'r', 't', 'b'][n]" aria-hidden="true">{{ side }}</span>
             <div v-if="pane.place === 'large' && legend" class="legend" data-test="legend" role="img" :aria-label="legend.title + ', from ' + legend.low + ' to ' + legend.high">
               <b>{{ legend.title }}</b><span>{{ legend.high }}</span><i :style="{ background: 'linear-gradient(to top, ' + legend.colours.join(',') + ')' }"></i><span>{{ legend.low }}</span></div>
             <span v-if="pane.place === 'large' && overlay && result" class="note">{{ overlay === 'quality' ? result.statement : 'Attention: where the network looked, not where a defect is.' }}</span>
+            <button v-if="layout !== 'compare'" type="button" class="enlarge" :data-test="'enlarge-' + pane.place" :aria-label="layout === 'one' ? 'Show all three views' : 'Show the ' + pane.orientation + ' view alone'" :title="layout === 'one' ? 'All three views' : 'This view alone'" @click="enlarge(pane.place)" @dblclick.stop>{{ layout === 'one' ? '⤡' : '⤢' }}</button>
           </template>
-          <button v-else-if="pane.place === 'large' && !busy" type="button" class="empty" @click="$refs.open.showModal()">Open a CT: choose files, a folder or a zip, or drop them here</button>
+          <button v-else-if="pane.place === 'large' && !busy" type="button" class="empty" @click="choose(false)">Open a CT: choose files, a folder or a zip, or drop them here</button>
         </div>
+        <ctqa-comparison v-if="layout === 'compare' && compared" :opened="opened" :compared="compared" :here="here" :span="span" :diverging="diverging" :busy="!!busy" @ask="ask"></ctqa-comparison>
       </div>
     </section>
     <aside aria-label="Assessment">
@@ -232,6 +269,7 @@
           <p class="quiet">As the headers say it; n/a where they say nothing.</p>
           <template v-if="result && result.refusals.length"><h2>Slices without a score</h2><p v-for="[reason, indices] in result.refusals" :key="reason">{{ indices }}: {{ reason }}</p></template>
         </div>
+        <ctqa-measures v-else-if="tab === 'physics'" :measured="measured" :here="here" :busy="!!busy" @measure="measure"></ctqa-measures>
         <div v-else-if="tab === 'model'" class="scroll">
           <p><label>Model <select :value="chosen || model" @change="chosen = $event.target.value" :disabled="!!busy"><option v-for="one in models" :key="one.name" :value="one.name">{{ one.title }}</option></select></label></p>
           <p><label>Attention maps <select v-model="stage" :disabled="!!busy"><option :value="0">none</option><option :value="1">stage 1, fine</option><option :value="2">stage 2</option><option :value="3">stage 3</option><option :value="4">stage 4, coarse</option></select></label></p>
@@ -239,12 +277,12 @@
           <template v-if="card"><h2>Model card</h2><p>{{ card.description }}</p><pre v-if="card.card" tabindex="0">{{ card.card }}</pre></template>
         </div>
         <div v-else class="scroll">
-          <template v-if="result">
-            <p v-for="[name, text] in [['index.html', 'Report: one page with figures'], ['slices.csv', 'Table of slices'], ['measures.csv', 'Physical measures of slices'], ['measures.json', 'Physical measures, for programs'], ['assessment.json', 'Everything, for programs'], ['scene.mrb', 'Scene for 3D Slicer']]" :key="name">
+          <template v-if="files.length">
+            <p v-for="[name, text] in files" :key="name">
               <button type="button" :data-test="'save-' + name" @click="save(name)" :disabled="sending !== null">{{ sending === name ? 'Writing…' : 'Save ' + name }}</button> <span class="quiet">{{ text }}</span></p>
             <p class="quiet">The files name no patient. The first one takes some seconds.</p>
           </template>
-          <p v-else class="quiet">There is nothing to save before the CT is assessed.</p>
+          <p v-else class="quiet">There is nothing to save before the CT is assessed or measured.</p>
         </div>
       </section>
     </aside>
@@ -255,8 +293,9 @@
     <p><button type="button" @click="$refs.help.close()">Close</button></p>
   </dialog>
   <dialog ref="open" aria-labelledby="open-title" @click.self="$refs.open.close()">
-    <h2 id="open-title">Open a CT</h2>
-    <p>DICOM files, a folder or a zip of them; NIfTI, NRRD, MHA. They are copied to a private folder on this computer, read, and deleted.</p>
+    <h2 id="open-title">{{ second ? 'Compare with a second CT' : 'Open a CT' }}</h2>
+    <p v-if="second">The same region of the same patient: another kernel, dose or reconstruction. It is shown beside the first, with the difference.</p>
+    <p>DICOM files, a folder or a zip of them; NIfTI, NRRD, MHA. They are copied to a private folder on this computer, read, and deleted; where there are several series to choose from, when the next CT is opened or the program ends.</p>
     <p><label class="file">Files or a zip <input type="file" multiple data-test="files" @change="upload([...$event.target.files]); $event.target.value = ''"></label></p>
     <p><label class="file">A folder <input type="file" webkitdirectory data-test="folder" @change="upload([...$event.target.files]); $event.target.value = ''"></label></p>
     <p><button type="button" @click="$refs.open.close()">Close</button></p>
@@ -270,7 +309,7 @@
   // The scripts arrive in any order, but all before this is called.
   window.ctqa = {
     install(app) {
-      const parts = { "ctqa-page": page, "ctqa-lost": lost, "ctqa-curve": window.ctqaCurve, "ctqa-slice-table": window.ctqaSliceTable };
+      const parts = { "ctqa-page": page, "ctqa-lost": lost, "ctqa-curve": window.ctqaCurve, "ctqa-slice-table": window.ctqaSliceTable, "ctqa-measures": window.ctqaMeasures, "ctqa-comparison": window.ctqaComparison };
       Object.entries(parts).forEach(([name, part]) => app.component(name, part));
     },
   };

@@ -1,0 +1,108 @@
+"""Slice views whose sizes change, and slice views that show the same place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import slicer
+
+
+class SteadyView:
+    """Keeps in view what was in view when the window of a slice view changes its size.
+
+    MRML keeps one side of the field of view, and which one depends on the sizes, so that going back and forth between
+    two sizes zooms in. Here the shorter side keeps its millimetres. Windows below ``_SMALLEST`` pixels are hidden ones.
+    """
+
+    _SMALLEST = 16
+
+    def __init__(self, view: slicer.vtkMRMLSliceNode) -> None:
+        self._size = view.GetDimensions()[:2]
+        self._shorter = min(view.GetFieldOfView()[:2])
+        self._view, self._observer = view, view.AddObserver("ModifiedEvent", self._modified)
+
+    def release(self) -> None:
+        """Leave the view to itself; it may outlive this object only after this."""
+        self._view.RemoveObserver(self._observer)
+
+    def _modified(self, view: slicer.vtkMRMLSliceNode, _event: str) -> None:
+        size = view.GetDimensions()[:2]
+        if min(size) < self._SMALLEST:
+            return
+        if size == self._size:
+            self._shorter = min(view.GetFieldOfView()[:2])
+            return
+        self._size = size
+        scale = self._shorter / min(size)
+        view.SetFieldOfView(scale * size[0], scale * size[1], view.GetFieldOfView()[2])
+
+
+class LinkedViews:
+    """Views of which each follows whichever of them was moved last, while ``active``.
+
+    Args:
+        views: the first is followed at the beginning.
+    """
+
+    def __init__(self, views: Sequence[slicer.vtkMRMLSliceNode]) -> None:
+        self._active = False
+        self._views = tuple(views)
+        self._leader = self._views[0]
+        self._sizes = {view.GetID(): view.GetDimensions() for view in self._views}
+        self._following = False
+        self._observers = [(view, view.AddObserver("ModifiedEvent", self._modified)) for view in self._views]
+
+    def release(self) -> None:
+        """Link no more; the views may outlive this object only after it."""
+        for view, observer in self._observers:
+            view.RemoveObserver(observer)
+
+    @property
+    def active(self) -> bool:
+        """Whether they are linked; turned on, all go where the first is."""
+        return self._active
+
+    @active.setter
+    def active(self, active: bool) -> None:
+        self._active, self._leader = active, self._views[0]
+        self.align()
+
+    def align(self) -> None:
+        """Bring all to where the one is that was moved last."""
+        if not self._active or self._following:
+            return
+        self._following = True
+        try:
+            for view in self._views:
+                if view is not self._leader:
+                    follow(self._leader, view)
+        finally:
+            self._following = False
+
+    def _modified(self, view: slicer.vtkMRMLSliceNode, _event: str) -> None:
+        size = view.GetDimensions()
+        if size == self._sizes[view.GetID()]:
+            if self._active and not self._following:
+                self._leader = view
+        else:  # a window that changes its size is not a move
+            self._sizes[view.GetID()] = size
+        self.align()
+
+
+def follow(source: slicer.vtkMRMLSliceNode, view: slicer.vtkMRMLSliceNode) -> None:
+    """Give ``view`` the plane, the centre and the scale of ``source``: all that this shows, if windows differ in size.
+
+    A view without a size is left as it is.
+    """
+    columns, rows, _ = view.GetDimensions()
+    source_columns, source_rows, _ = source.GetDimensions()
+    if min(columns, rows, source_columns, source_rows) < 1:
+        return
+    width, height, depth = source.GetFieldOfView()
+    scale = max(width / columns, height / rows)
+    changing = view.StartModify()
+    view.GetSliceToRAS().DeepCopy(source.GetSliceToRAS())
+    view.SetXYZOrigin(*source.GetXYZOrigin())
+    view.SetFieldOfView(scale * columns, scale * rows, depth)
+    view.UpdateMatrices()
+    view.EndModify(changing)
