@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 from CTQualityAssessmentLib.assessment.body import body_mask
 from CTQualityAssessmentLib.windows import WINDOWS
+from scipy import ndimage
 
 from Training.data.sources import PATIENTS, SourceSlice, phantom_sources, real_sources
 from Training.data.surrogate import CHOSEN_FIDELITY, SurrogateScore, monotone
-from Training.data.virtual import iterative_like, virtual_patient
 from Training.metrics.fidelity import FIDELITIES
 from Training.simulation.ct import FULL_PHOTONS, simulate_ladder
 
@@ -32,7 +32,6 @@ VIEWS = (720, 360, 180)
 #: Patients that no shipped weights are trained on: an abdomen, a chest with two kernels, two phantoms.
 HELD_OUT = ("acrin001", "lungdxA0001", "phantom900", "phantom901")
 _KERNELS = {"hann": 0.45, "soft": 0.25, "cosine": 0.1, "shepp-logan": 0.1, "ramp": 0.1}
-_ITERATIVE_SHARE = 0.35
 
 
 @dataclass(frozen=True)
@@ -100,9 +99,10 @@ def build_slice(source: SourceSlice, out: Path) -> None:
 
 
 def build_virtual(source: SourceSlice, number: int, out: Path) -> None:
-    """Writes the view reductions of one dose of a virtual patient made of a source slice.
+    """Writes the view reductions of one dose of a virtual patient: the source slice in another shape and size.
 
-    Every virtual patient has its own anatomy (:mod:`Training.data.virtual`), photons, kernel, dose and reconstruction.
+    A dozen patients are few enough for a network to know each of them by its anatomy and to answer from memory. Every
+    virtual patient has its own stretch, rotation, pixel spacing, photons, kernel and dose.
     """
     import tifffile
 
@@ -112,22 +112,19 @@ def build_virtual(source: SourceSlice, number: int, out: Path) -> None:
         return
     seed = int.from_bytes(stem.encode(), "little")
     rng = np.random.default_rng([seed, 1])
-    virtual = virtual_patient(source, rng)
-    body = body_mask(virtual.hu, (virtual.spacing_mm, virtual.spacing_mm))
+    hu = _reshaped(source.hu, rng)
+    spacing = source.spacing_mm * float(rng.uniform(0.85, 1.2))
+    body = body_mask(hu, (spacing, spacing))
     if body.mean() < 0.08:
         return
     kernel = str(rng.choice(list(_KERNELS)))
     photons = FULL_PHOTONS * float(np.exp(rng.uniform(np.log(0.3), np.log(3.0))))
     dose = float(rng.choice(DOSES))
-    iterative = float(rng.uniform(0.2, 0.8)) if rng.random() < _ITERATIVE_SHARE else 0.0
-    ladder = simulate_ladder(
-        virtual.hu, virtual.spacing_mm, doses=(dose,), views=VIEWS, seed=seed, photons=photons, kernel=kernel
-    )
+    ladder = simulate_ladder(hu, spacing, doses=(dose,), views=VIEWS, seed=seed, photons=photons, kernel=kernel)
     rows = {}
     for (_, views), degraded in ladder.items():
-        hu = iterative_like(degraded, iterative) if iterative else degraded
         name = f"{stem}-d{round(100 * dose):03d}-v{views}.tif"
-        tifffile.imwrite(out / "image" / name, WINDOWS["ldctiqa"].apply(hu))
+        tifffile.imwrite(out / "image" / name, WINDOWS["ldctiqa"].apply(degraded))
         rows[name] = {
             "patient": source.patient,
             "source": stem,
@@ -135,12 +132,20 @@ def build_virtual(source: SourceSlice, number: int, out: Path) -> None:
             "dose": dose,
             "views": views,
             "kernel": kernel,
-            "iterative": iterative,
             "photons": photons,
-            "spacing_mm": virtual.spacing_mm,
-            "fidelity": {CHOSEN_FIDELITY: FIDELITIES[CHOSEN_FIDELITY](virtual.hu, hu, body)},
+            "spacing_mm": spacing,
+            "fidelity": {CHOSEN_FIDELITY: FIDELITIES[CHOSEN_FIDELITY](hu, degraded, body)},
         }
     _write_json(part, rows)
+
+
+def _reshaped(hu: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The slice stretched by 0.75 to 1.25 along each axis, turned by up to 20 degrees, perhaps mirrored."""
+    angle = np.deg2rad(rng.uniform(-20, 20))
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = turn @ np.diag(1 / rng.uniform(0.75, 1.25, 2)) @ np.diag(rng.choice([-1.0, 1.0], 2))
+    middle = (np.array(hu.shape) - 1) / 2
+    return ndimage.affine_transform(hu, matrix, middle - matrix @ middle, order=1, cval=-1000.0).astype(np.float32)
 
 
 def finish(out: Path) -> dict[str, float]:
@@ -188,7 +193,7 @@ def main() -> None:
     parser.add_argument("--real", type=int, default=12, help="slices per public volume; 0 builds from phantoms only")
     parser.add_argument("--phantoms", type=int, default=6, help="phantoms to train on")
     parser.add_argument("--phantom-slices", type=int, default=6)
-    parser.add_argument("--virtual", type=int, default=4, help="virtual patients made of each training slice")
+    parser.add_argument("--virtual", type=int, default=2, help="virtual patients made of each training slice")
     arguments = parser.parse_args()
     for folder in ("image", "parts"):
         (arguments.out / folder).mkdir(parents=True, exist_ok=True)
