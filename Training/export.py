@@ -34,9 +34,8 @@ LIMITS = (
     "scatter, beam hardening, metal or motion.",
     "Trained on chest and abdomen of adults, labelled in the soft-tissue window; head, extremities, children and MR "
     "are out of scope.",
-    "It learned from filtered back projections with fresh noise, a third of the virtual patients smoothed somewhat "
-    "like an iterative reconstruction. The labels reward what takes noise away: do not use it alone to judge a "
-    "denoiser or an iterative reconstruction.",
+    "Every image that it learned from was reconstructed by filtered back projection with fresh noise. The labels "
+    "reward what takes noise away: do not use it alone to judge a denoiser or an iterative reconstruction.",
     "Noise lowers the label whatever its reason, so a sharp kernel may score lower even where it is the right choice.",
 )
 INTENDED_USE = (
