@@ -101,11 +101,15 @@ def test_going_through_other_sizes_comes_back_to_the_same_scale(views):
         view.SetDimensions(*size, 1)
         view.SetFieldOfView(123.0, 45.0, 1.0)
         view.EndModify(changing)
+        steady.resized()
     assert view.GetFieldOfView()[:2] == (400.0, 300.0)
+    drawn = [view.GetXYToSlice().GetElement(n, n) * view.GetDimensions()[n] for n in (0, 1)]
+    np.testing.assert_allclose(drawn, (400.0, 300.0))  # what is drawn is what the node says
     view.SetFieldOfView(200.0, 150.0, 1.0)  # a zoom is kept
     changing = view.StartModify()
     view.SetDimensions(800, 600, 1)
     view.EndModify(changing)
+    steady.resized()
     assert view.GetFieldOfView()[:2] == (200.0, 150.0)
     steady.release()
 

@@ -17,24 +17,33 @@ class SteadyView:
     _SMALLEST = 16
 
     def __init__(self, view: slicer.vtkMRMLSliceNode) -> None:
-        self._size = view.GetDimensions()[:2]
-        self._shorter = min(view.GetFieldOfView()[:2])
         self._view, self._observer = view, view.AddObserver("ModifiedEvent", self._modified)
+        self.keep()
 
     def release(self) -> None:
         """Leave the view to itself; it may outlive this object only after this."""
         self._view.RemoveObserver(self._observer)
 
-    def _modified(self, view: slicer.vtkMRMLSliceNode, _event: str) -> None:
-        size = view.GetDimensions()[:2]
-        if min(size) < self._SMALLEST:
-            return
-        if size == self._size:
-            self._shorter = min(view.GetFieldOfView()[:2])
+    def keep(self) -> None:
+        """What is in view now is what to keep; to be called after the view was fitted to its content."""
+        self._size = self._view.GetDimensions()[:2]
+        self._shorter = min(self._view.GetFieldOfView()[:2])
+
+    def resized(self) -> None:
+        """To be called when a change of the window's size is over: within its own event a view node cannot be moved."""
+        size = self._view.GetDimensions()[:2]
+        if size == self._size or min(size) < self._SMALLEST:
             return
         self._size = size
         scale = self._shorter / min(size)
-        view.SetFieldOfView(scale * size[0], scale * size[1], view.GetFieldOfView()[2])
+        self._view.SetFieldOfView(scale * size[0], scale * size[1], self._view.GetFieldOfView()[2])
+
+    def _modified(self, view: slicer.vtkMRMLSliceNode, _event: str) -> None:
+        size = view.GetDimensions()[:2]
+        if min(size) < self._SMALLEST:
+            self._size = size  # or the way back to the former size would pass for a zoom
+        elif size == self._size:
+            self._shorter = min(view.GetFieldOfView()[:2])
 
 
 class LinkedViews:

@@ -70,7 +70,11 @@ class SliceViews:
         self._second: slicer.vtkMRMLScalarVolumeNode | None = None
         self._difference: slicer.vtkMRMLScalarVolumeNode | None = None
         self._adjusting = False
-        self._steady = [SteadyView(view.get_view_node()) for view in self._views.values()]
+        self._steady = {place: SteadyView(view.get_view_node()) for place, view in self._views.items()}
+        for place, steady in self._steady.items():
+            # Of a lower priority than the view's own observer, which fits the node to the window.
+            interactor = self._views[place].interactor()
+            interactor.AddObserver("WindowResizeEvent", lambda *_, steady=steady: steady.resized(), -1.0)
         self._links = LinkedViews([self._views[place].get_view_node() for place in LAYOUTS["compare"]])
         self.set_layout("three", "large")
         self.set_crosshair(True)
@@ -136,6 +140,7 @@ class SliceViews:
         for place in _OWN:
             view = self._views[place]
             view.fit_view_to_content()
+            self._steady[place].keep()
             view.get_view_node().JumpSliceByOffsetting(*middle)
             view.schedule_render()
         self._links.align()
