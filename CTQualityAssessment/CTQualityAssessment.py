@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import unittest
 from collections.abc import Sequence
@@ -52,8 +53,9 @@ class CTQualityAssessment(ScriptedLoadableModule):
 
 def _on_startup() -> None:
     """Register what other parts of the application must know before the panel is opened for the first time."""
-    register_sample(Path(__file__).parent / "Resources")
     register_compare_layouts()  # a scene that was saved in one of them would else open with empty views
+    with contextlib.suppress(ImportError):  # Slicer can be built or started without its Sample Data module
+        register_sample(Path(__file__).parent / "Resources")
 
 
 class CTQualityAssessmentWidget(ScriptedLoadableModuleWidget):

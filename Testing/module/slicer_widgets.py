@@ -322,6 +322,9 @@ class Application:
     def layoutManager(self):
         return self._layout_manager
 
+    def processEvents(self):
+        qt.QApplication.processEvents()
+
     def connect(self, signal, slot):
         self.connected.setdefault(signal, []).append(slot)
         return True

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
-import pytest
 import slicer
 import slicer.util
 from CTQualityAssessmentLib.mrml.assessment_nodes import add_assessment, find_assessments, remove_assessment
@@ -144,8 +143,7 @@ def example():
     return next(block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "import slicer" in block)
 
 
-@pytest.mark.parametrize("application", ["no main window"])
-def test_the_example_for_scripts_runs_without_a_window(module, window, monkeypatch, tmp_path, application):
+def test_the_example_for_scripts_runs_without_a_window(module, window, monkeypatch, tmp_path):
     """As with Slicer --no-main-window --python-script: there is an application, but nothing to look at."""
     monkeypatch.setattr(slicer.app, "layoutManager", lambda: None)
     monkeypatch.setattr(slicer.util, "mainWindow", lambda: None)

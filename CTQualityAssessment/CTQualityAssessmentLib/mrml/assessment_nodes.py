@@ -54,6 +54,11 @@ class AssessmentNodes:
     chart: slicer.vtkMRMLPlotChartNode | None
     result: slicer.vtkMRMLTextNode | None
 
+    @property
+    def volume(self) -> slicer.vtkMRMLScalarVolumeNode | None:
+        """The assessed volume; None where it is gone."""
+        return self.parameters.GetNodeReference(_VOLUME)
+
     def made(self) -> list[slicer.vtkMRMLNode]:
         """All nodes that are there, what refers before what it refers to: the order to remove them in."""
         single = (self.chart, self.score_series, self.threshold_series, self.slice_table, self.summary_table)

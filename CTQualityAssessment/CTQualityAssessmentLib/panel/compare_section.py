@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -125,7 +124,7 @@ class CompareSection(Section):
             self._before = int(manager.layout)
         register_compare_layouts()
         manager.setLayout(layout)
-        qt.QApplication.processEvents()  # the views are made then
+        slicer.app.processEvents()  # the views are made then
         _same_window(self.input, self.second)
         for name, volume in volumes.items():
             widget = manager.sliceWidget(name)

@@ -168,7 +168,7 @@ class Panel(VTKObservationMixin):
     def on_run_end(self, end: RunEnd) -> None:
         """A run ended: keep the measures with its result, and show it if its volume is still the chosen one."""
         if end.nodes is not None:
-            node = end.nodes.parameters.GetNodeReference("CTQA.volume")
+            node = end.nodes.volume
             measures = self.measures.measuring.known(node) if node is not None else None
             if measures is not None:
                 add_measures(slicer.mrmlScene, node, measures)
