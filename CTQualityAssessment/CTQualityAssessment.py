@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import unittest
 from collections.abc import Sequence
@@ -14,8 +15,10 @@ from CTQualityAssessmentLib.calls import Cancelled, Progress, never, no_progress
 from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, load_bundle
 from CTQualityAssessmentLib.mrml.assessment_nodes import AssessmentNodes, add_assessment
 from CTQualityAssessmentLib.mrml.volume_nodes import volume_from_node
+from CTQualityAssessmentLib.panel.compare_section import register_compare_layouts
 from CTQualityAssessmentLib.panel.panel import Panel
 from CTQualityAssessmentLib.panel.report_section import export_report
+from CTQualityAssessmentLib.panel.sample_data import register_sample
 from CTQualityAssessmentLib.panel.self_test import PanelSelfTest
 from CTQualityAssessmentLib.panel.volume_facts import acquisition_facts
 from CTQualityAssessmentLib.results import VolumeAssessment
@@ -45,6 +48,14 @@ class CTQualityAssessment(ScriptedLoadableModule):
         self.parent.acknowledgementText = _(
             "The scale of scores follows LDCTIQAG2023 (Lee et al., Medical Image Analysis 99:103343, 2025)."
         )
+        slicer.app.connect("startupCompleted()", _on_startup)
+
+
+def _on_startup() -> None:
+    """Register what other parts of the application must know before the panel is opened for the first time."""
+    register_compare_layouts()  # a scene that was saved in one of them would else open with empty views
+    with contextlib.suppress(ImportError):  # Slicer can be built or started without its Sample Data module
+        register_sample(Path(__file__).parent / "Resources")
 
 
 class CTQualityAssessmentWidget(ScriptedLoadableModuleWidget):

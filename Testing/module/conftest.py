@@ -68,14 +68,23 @@ def models(tmp_path_factory):
 
 
 @pytest.fixture
-def window(module, application, models, monkeypatch, request):
+def measures():
+    """Ask for this to have chosen volumes measured."""
+
+
+@pytest.fixture
+def window(module, application, models, monkeypatch, request, tmp_path_factory):
     """A main window with the module opened in an empty scene with three slice views; closed afterwards."""
     import qt
 
     qt.speak_pythonqt(request.module.__name__)
     monkeypatch.setenv("CTQA_MODELS", str(models))
+    monkeypatch.setenv("CTQA_ADDED_MODELS", str(tmp_path_factory.mktemp("added")))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    if "measures" not in request.fixturenames:  # only tests of the measures wait for their process
+        monkeypatch.setattr("CTQualityAssessmentLib.panel.measuring.WAIT_MS", 2**30)
     opened = open_window(module, monkeypatch)
+    opened.tmp = tmp_path_factory.mktemp("window")
     yield opened
     opened.close()
 
@@ -150,6 +159,7 @@ class Window:
             self.closed = True
             self.widget.exit()
             self.widget.cleanup()
+            self.ui.compareSelector.setMRMLScene(None)
             self.ui.inputSelector.setMRMLScene(None)  # Slicer's widgets let go of the scene by themselves
             self.ui.tableView.setMRMLTableNode(None)
             self.main_window.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from xml.etree import ElementTree
 
 import qt
 import slicer
@@ -195,7 +196,9 @@ class qMRMLPlotWidget(qt.QWidget):
         painter.drawRect(area)
         chart = self._node.GetPlotChartNode() if self._node is not None else None
         series = [chart.GetNthPlotSeriesNode(n) for n in range(chart.GetNumberOfPlotSeriesNodes())] if chart else []
-        columns = [(s, *(_column(s.GetTableNode(), name) for name in ("slice", "score"))) for s in series]
+        columns = [
+            (s, *(_column(s.GetTableNode(), name) for name in (s.GetXColumnName(), s.GetYColumnName()))) for s in series
+        ]
         last = max((x for _, xs, _ in columns for x in xs), default=1) or 1
         for one, xs, ys in columns:
             painter.setPen(qt.QPen(qt.QColor.fromRgbF(*one.GetColor()), 2))
@@ -270,8 +273,31 @@ class SliceWidget:
 
 
 class LayoutManager:
+    """Slice views by name; those of a layout are made when it is first shown, and stay."""
+
     def __init__(self, scene):
+        self._scene = scene
         self._widgets = {name: SliceWidget(scene, name) for name in ("Red", "Yellow", "Green")}
+        self.layout = 3
+        self._layout_node = slicer.vtkMRMLLayoutNode()
+
+    def layoutLogic(self):
+        return self
+
+    def GetLayoutNode(self):
+        return self._layout_node
+
+    def setLayout(self, number):
+        assert number < 100 or self._layout_node.IsLayoutDescription(number), "an unknown layout"
+        self.layout = number
+        if number < 100:
+            return
+        for view in ElementTree.fromstring(self._layout_node.GetLayoutDescription(number)).iter("view"):
+            name = view.get("singletontag")
+            if name not in self._widgets:
+                self._widgets[name] = SliceWidget(self._scene, name)
+            properties = {one.get("name"): one.text for one in view.iter("property")}
+            self._widgets[name].mrmlSliceNode().SetViewGroup(int(properties["viewgroup"]))
 
     def sliceViewNames(self):
         return tuple(self._widgets)
@@ -291,6 +317,14 @@ class Application:
 
     def __init__(self, scene):
         self._layout_manager = LayoutManager(scene)
+        self.connected = {}
 
     def layoutManager(self):
         return self._layout_manager
+
+    def processEvents(self):
+        qt.QApplication.processEvents()
+
+    def connect(self, signal, slot):
+        self.connected.setdefault(signal, []).append(slot)
+        return True

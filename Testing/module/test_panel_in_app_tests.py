@@ -12,11 +12,14 @@ def names():
     return (
         "test_input_is_taken_described_and_forgotten",
         "test_result_is_shown_reached_by_rank_and_removed_without_a_trace",
+        "test_two_volumes_are_compared_and_the_layout_goes_back",
+        "test_the_sample_is_registered_and_loads",
+        "test_physical_measures_come_by_themselves",
     )
 
 
 @pytest.fixture
-def modules(window, monkeypatch):
+def modules(measures, window, monkeypatch):
     """What slicer.util knows of the module in the application."""
     monkeypatch.setattr(slicer.util, "selectModule", lambda name: None)
     monkeypatch.setattr(slicer.util, "getModuleWidget", lambda name: window.widget)

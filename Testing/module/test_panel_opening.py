@@ -18,9 +18,9 @@ from Testing.assessment_factory import affine, make_volume
 def test_the_panel_opens_with_its_sections_in_the_order_of_work(window):
     titles = [
         window.ui.__dict__[f"{name}Button"].text
-        for name in ("volume", "assessSection", "results", "overlays", "report", "models")
+        for name in ("volume", "assessSection", "results", "overlays", "compare", "report", "models")
     ]
-    assert titles == ["Volume", "Assess", "Results", "Overlays", "Report", "Models"]
+    assert titles == ["Volume", "Assess", "Results", "Overlays", "Denoise and compare", "Report", "Models"]
 
 
 def test_without_a_volume_the_button_says_what_is_missing(window):
@@ -62,15 +62,6 @@ def test_a_volume_that_cannot_be_assessed_says_why(window):
     window.ui.inputSelector.setCurrentNode(node)
     assert "non-linear transform" in window.ui.volumeWarningLabel.text
     assert not window.ui.assessButton.enabled
-
-
-def test_the_sample_button_adds_shows_and_chooses_the_sample(window):
-    window.ui.loadSampleButton.click()
-    node = window.ui.inputSelector.currentNode()
-    assert node.GetImageData().GetDimensions()[2] == 30
-    assert "Tube voltage" in window.ui.factsLabel.text
-    red = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceCompositeNode()
-    assert red.GetBackgroundVolumeID() == node.GetID()
 
 
 def test_leaving_gives_observers_and_shortcuts_back(window):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import qt
@@ -122,6 +125,105 @@ def test_a_killed_worker_is_told_of_leaves_nothing_and_the_next_run_works(window
     small = window.add_volume(ct, "small")
     assess(window)
     assert assessment_from_scene(window.scene, small) is not None
+
+
+@pytest.mark.parametrize("stage", ["at the start", "while torch loads", "while it is warm"])
+def test_a_worker_killed_at_any_stage_is_no_end(window, ct, stage):
+    node = window.add_volume(ct)
+    before = census(window.scene)
+    if stage == "while it is warm":
+        assess(window)
+        window.ui.removeResultsButton.click()
+        os.kill(run(window).worker.process_id, signal.SIGKILL)
+        window.wait(lambda: not run(window).worker.running, seconds=30)
+    else:
+        window.ui.assessButton.click()
+        if stage == "while torch loads":
+            window.wait(lambda: run(window).worker.python_id)
+        os.kill(run(window).worker.process_id, signal.SIGKILL)
+        window.wait(lambda: not run(window).busy, seconds=30)
+        assert "ended unexpectedly" in window.ui.statusLabel.text
+    assert census(window.scene) == before
+    assess(window)
+    assert assessment_from_scene(window.scene, node).summary.scored == 8
+
+
+def test_a_python_that_hangs_under_a_launcher_ends_too(window, long_ct, monkeypatch, tmp_path):
+    """PythonSlicer may be a launcher: a signal ends it and leaves the Python, which holds memory for ever."""
+    launcher = tmp_path / "PythonSlicer"
+    launcher.write_text(f'#!/bin/sh\n"{sys.executable}" "$@" <&0\nexit $?\n')
+    launcher.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    window.add_volume(long_ct)
+    window.ui.assessButton.click()
+    window.wait(lambda: run(window).live.table.GetNumberOfRows() > 3)
+    worker = run(window).worker
+    python = worker.python_id
+    assert python != worker.process_id
+    os.kill(python, signal.SIGSTOP)  # it does not notice that its input closes
+    window.close()
+    end = time.monotonic() + 10
+    while time.monotonic() < end and Path(f"/proc/{python}").exists():
+        time.sleep(0.05)
+    assert not Path(f"/proc/{python}").exists()
+
+
+def test_a_worker_that_does_not_answer_a_cancel_is_let_go_without_waiting(window, long_ct):
+    """Also then the window must go on: half a second without an answer is what users call frozen."""
+    window.add_volume(long_ct)
+    window.ui.assessButton.click()
+    window.wait(lambda: run(window).worker.python_id)
+    python = run(window).worker.python_id
+    os.kill(python, signal.SIGSTOP)
+    window.ui.cancelButton.click()
+    begun = time.thread_time()
+    run(window)._job.cancelled_at -= 60
+    run(window)._tick()
+    assert time.thread_time() - begun < 0.05
+    assert not run(window).busy
+    window.wait(lambda: not Path(f"/proc/{python}").exists(), seconds=30)
+
+
+def test_closing_slicer_during_a_run_leaves_no_process_and_no_folder(window, long_ct, monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    window.add_volume(long_ct)
+    window.ui.assessButton.click()
+    window.wait(lambda: run(window).live.table.GetNumberOfRows() > 3)
+    process = run(window).worker.process_id
+    assert [p for p in tmp_path.iterdir() if p.name.startswith("ctqa-")]
+    window.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+    assert [p for p in tmp_path.iterdir() if p.name.startswith("ctqa-")] == []
+
+
+def test_a_lack_of_memory_is_got_over_and_told(window, ct, monkeypatch):
+    """A user whose card is small must not have to know what a batch is."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([short_of_memory(window.tmp), os.environ.get("PYTHONPATH", "")]))
+    node = window.add_volume(ct)
+    window.ui.assessButton.click()
+    window.wait(lambda: not run(window).busy)
+    result = assessment_from_scene(window.scene, node)
+    assert result.summary.scored == 8
+    assert any("memory was short" in warning for warning in result.warnings)
+    assert "memory was short" in window.ui.verdictDetailLabel.text
+
+
+def short_of_memory(folder):
+    """Makes the first forward pass in the worker fail as torch does on the CPU; two slices at a time to begin with."""
+    (folder / "sitecustomize.py").write_text(
+        "import CTQualityAssessmentLib.worker.loop as loop\n"
+        "import CTQualityAssessmentLib.assessment as assessment\n"
+        "real = assessment.assess_volume\n"
+        "def assess(volume, model, *, batch_size, **more):\n"
+        '    if batch_size > 1: raise RuntimeError("DefaultCPUAllocator: can\'t allocate memory")\n'
+        "    return real(volume, model, batch_size=batch_size, **more)\n"
+        "assessment.assess_volume = assess\n"
+        "from dataclasses import replace\n"
+        "score = loop.Worker._score\n"
+        "loop.Worker._score = lambda self, request, *rest: score(self, replace(request, batch=2), *rest)\n"
+    )
+    return str(folder)
 
 
 def test_the_worker_stays_warm_and_ends_with_the_module(window, ct):

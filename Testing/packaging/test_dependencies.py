@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 OWN = {"CTQualityAssessment", "CTQualityAssessmentLib", "Testing", "Training", "slicer_widgets"}
 #: What 3D Slicer and its extension PyTorch bring; the tests have stand-ins.
-OF_SLICER = {"qt", "ctk", "PyTorchUtils"}
+OF_SLICER = {"qt", "ctk", "PyTorchUtils", "SampleData"}
 
 
 def canonical(name: str) -> str:

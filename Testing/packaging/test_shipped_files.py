@@ -40,6 +40,37 @@ def test_index_entry_agrees_with_cmake():
     assert entry["dicom_support_rule"] == "Modality == 'CT'"
 
 
+def test_pictures_of_the_index_are_in_the_repository_and_of_a_kind_it_takes():
+    """The catalogue shows a broken picture, and the review stops, where an address leads nowhere or to an SVG."""
+    text = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    values = dict(re.findall(r'^set\(EXTENSION_(\w+) "([^"\n]+)"\)$', text, re.MULTILINE))
+    urls = [values["ICONURL"], *values["SCREENSHOTURLS"].split()]
+    for url in urls:
+        assert url.startswith("https://raw.githubusercontent.com/") and url.endswith((".png", ".jpeg", ".gif"))
+        path = ROOT / url.split("/main/", 1)[1]
+        assert path.read_bytes().startswith((b"\x89PNG", b"\xff\xd8", b"GIF8"))
+
+
+def test_index_entry_keeps_the_rules_of_the_index():
+    """Each of these stops the entry in review: name, category, licence, address."""
+    entry = json.loads((ROOT / "CTQualityAssessment.json").read_text(encoding="utf-8"))
+    assert not (ROOT / "CTQualityAssessment.json").stem.startswith("Slicer")
+    assert entry["scm_url"].startswith("https://") and entry["scm_url"].rsplit("/", 1)[1].startswith("Slicer")
+    assert entry["category"] == "Quantification"
+    assert entry["tier"] in (1, 3, 5)
+    assert "Apache License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for needed in ("not a medical device", "How to cite", "Troubleshooting", "Apache-2.0"):
+        assert needed in readme
+
+
+def test_screenshots_of_the_readme_are_there_and_small():
+    """A page that loads for seconds is closed; one with broken pictures is not believed."""
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert pictures
+    assert [p for p in pictures if not (ROOT / p).is_file()] == []
+
+
 def test_repository_can_be_cloned_by_the_index():
     """The index refuses repositories over 100 MB, and files with Windows line ends break its shell checks."""
     files = []

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from CTQualityAssessmentLib.models.errors import DamagedBundle, DeviceUnavailable, UnknownBundle, UnsafeBundle
+from CTQualityAssessmentLib.models.folders import added_bundles_folder
 from CTQualityAssessmentLib.results import ModelIdentity
 from CTQualityAssessmentLib.windows import WINDOWS, Window
 
@@ -63,18 +64,22 @@ class LoadedModel:
 
 
 def bundle_folders() -> tuple[Path, ...]:
-    """Where bundles are looked for: ``$CTQA_MODELS`` first, then the ones shipped beside the library."""
+    """Where bundles are looked for: ``$CTQA_MODELS`` first, then the ones shipped beside the library, then added."""
     shipped = Path(__file__).resolve().parents[2] / "Resources" / "Models"
     extra = os.environ.get("CTQA_MODELS")
-    return (Path(extra), shipped) if extra else (shipped,)
+    folders = (shipped, added_bundles_folder())
+    return (Path(extra), *folders) if extra else folders
 
 
 def installed_bundles() -> dict[str, Path]:
-    """Folders of all installed bundles by name, which is the folder's; one in ``$CTQA_MODELS`` hides a shipped one."""
+    """Folders of all installed bundles by name, which is the folder's.
+
+    One in ``$CTQA_MODELS`` hides a shipped one, and a shipped one hides one that a user added.
+    """
     found: dict[str, Path] = {}
     for parent in bundle_folders():
         for folder in parent.iterdir() if parent.is_dir() else ():
-            if (folder / _METADATA).is_file():
+            if not folder.name.startswith(".") and (folder / _METADATA).is_file():
                 found.setdefault(folder.name, folder)
     return dict(sorted(found.items()))
 

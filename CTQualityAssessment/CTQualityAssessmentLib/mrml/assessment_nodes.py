@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from CTQualityAssessmentLib.mrml.colour_nodes import remove_unused_colour_nodes
 from CTQualityAssessmentLib.mrml.overlays import add_attention_overlay, add_quality_overlay, attention_upper
 from CTQualityAssessmentLib.mrml.plots import add_chart, add_score_series, add_threshold_series
+from CTQualityAssessmentLib.mrml.removal import clear_views, helpers_of
 from CTQualityAssessmentLib.mrml.scene import batch, nodes_of_class
+from CTQualityAssessmentLib.mrml.subject_hierarchy import place_beside
 from CTQualityAssessmentLib.mrml.tables import add_slice_table, add_summary_table, add_threshold_table
 from CTQualityAssessmentLib.results import VolumeAssessment
 
@@ -51,6 +53,11 @@ class AssessmentNodes:
     threshold_series: slicer.vtkMRMLPlotSeriesNode | None
     chart: slicer.vtkMRMLPlotChartNode | None
     result: slicer.vtkMRMLTextNode | None
+
+    @property
+    def volume(self) -> slicer.vtkMRMLScalarVolumeNode | None:
+        """The assessed volume; None where it is gone."""
+        return self.parameters.GetNodeReference(_VOLUME)
 
     def made(self) -> list[slicer.vtkMRMLNode]:
         """All nodes that are there, what refers before what it refers to: the order to remove them in."""
@@ -101,9 +108,9 @@ def add_assessment(
         for role, members in _by_role(nodes):
             for n, member in enumerate(members):
                 nodes.parameters.SetNthNodeReferenceID(role, n, member.GetID())
-        for n, helper in enumerate(h for node in nodes.made() for h in _helpers(node)):
+        for n, helper in enumerate(h for node in nodes.made() for h in helpers_of(node)):
             nodes.parameters.SetNthNodeReferenceID(_HELPERS, n, helper.GetID())
-    _place_beside(scene, volume_node, nodes)
+    place_beside(scene, volume_node, nodes.made())
     return nodes
 
 
@@ -157,8 +164,8 @@ def remove_assessment(scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLSca
     with batch(scene):
         for nodes in find_assessments(scene, volume_node):
             made, parameters = nodes.made(), nodes.parameters
-            _clear_views(scene, {node.GetID() for node in made})
-            helpers = [*_references(parameters, _HELPERS), *(helper for owner in made for helper in _helpers(owner))]
+            clear_views(scene, {node.GetID() for node in made})
+            helpers = [*_references(parameters, _HELPERS), *(helper for owner in made for helper in helpers_of(owner))]
             for node in [*helpers, *made]:
                 if node is not None and node.GetScene() is scene:  # a helper may be listed twice
                     scene.RemoveNode(node)
@@ -199,40 +206,3 @@ def _add_result(scene: slicer.vtkMRMLScene, assessment: VolumeAssessment) -> sli
     node = scene.AddNewNodeByClass("vtkMRMLTextNode", "Quality result")
     node.SetText(json.dumps(assessment.to_dict(), allow_nan=False))
     return node
-
-
-def _place_beside(
-    scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLScalarVolumeNode, nodes: AssessmentNodes
-) -> None:
-    """Put the nodes under the input's parent in the subject hierarchy, where the host keeps one (the application)."""
-    hierarchy = scene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
-    item = hierarchy.GetItemByDataNode(volume_node) if hierarchy is not None else 0
-    if not item:
-        return
-    for node in nodes.made():
-        own = hierarchy.GetItemByDataNode(node)
-        if own:
-            hierarchy.SetItemParent(own, hierarchy.GetItemParent(item))
-
-
-def _clear_views(scene: slicer.vtkMRMLScene, ids: set[str]) -> None:
-    for view in nodes_of_class(scene, "vtkMRMLSliceCompositeNode"):
-        for layer in reversed(range(view.LayerLabel + 1 + view.GetNumberOfAdditionalLayers())):
-            if view.GetNthLayerVolumeID(layer) in ids:
-                view.SetNthLayerVolumeID(layer, None)
-    for view in nodes_of_class(scene, "vtkMRMLPlotViewNode"):
-        if view.GetPlotChartNodeID() in ids:
-            view.SetPlotChartNodeID(None)
-    for view in nodes_of_class(scene, "vtkMRMLTableViewNode"):
-        if view.GetTableNodeID() in ids:
-            view.SetTableNodeID(None)
-
-
-def _helpers(node: slicer.vtkMRMLNode) -> list[slicer.vtkMRMLNode]:
-    """The node's display nodes (its legend is one) and storage nodes, which the scene keeps when the node goes."""
-    found = []
-    if node.IsA("vtkMRMLDisplayableNode"):
-        found += [node.GetNthDisplayNode(n) for n in range(node.GetNumberOfDisplayNodes())]
-    if node.IsA("vtkMRMLStorableNode"):
-        found += [node.GetNthStorageNode(n) for n in range(node.GetNumberOfStorageNodes())]
-    return [helper for helper in found if helper is not None]

@@ -80,16 +80,29 @@ def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode, acquisition_axis: int
     image = node.GetImageData()
     if image is None or image.GetNumberOfPoints() == 0 or image.GetNumberOfScalarComponents() != 1:
         raise UnsuitableNodeError("The volume holds no voxels.", "Load it again, or choose another volume.")
-    matrix = ijk_to_world(node)
-    hu, warnings = _settled(slicer.util.arrayFromVolume(node))
+    matrix, axis = node_grid(node, acquisition_axis)
+    hu, warnings = settled_voxels(slicer.util.arrayFromVolume(node))
     units = node.GetVoxelValueUnits()
     if units is not None and units.GetCodeValue() and units.GetCodeValue() != "[hnsf'U]":
         warnings.append("The volume says that its values are not in Hounsfield units.")
-    if acquisition_axis is None:
-        stored = node.GetAttribute(ACQUISITION_AXIS)
-        known = stored in ("0", "1", "2")
-        acquisition_axis = int(stored) if known else acquisition_axis_from_affine(matrix, hu.shape)
-    return Volume(hu, matrix, acquisition_axis, warnings=tuple(warnings))
+    return Volume(hu, matrix, axis, warnings=tuple(warnings))
+
+
+def node_grid(
+    node: slicer.vtkMRMLScalarVolumeNode, acquisition_axis: int | None = None
+) -> tuple[NDArray[np.float64], int]:
+    """The 4 x 4 matrix from voxel indices to world millimetres, and the acquisition axis; see volume_from_node.
+
+    Raises:
+        NonLinearTransformError: the volume is under a transform that is not linear.
+    """
+    matrix = ijk_to_world(node)
+    if acquisition_axis is not None:
+        return matrix, acquisition_axis
+    stored = node.GetAttribute(ACQUISITION_AXIS)
+    if stored in ("0", "1", "2"):
+        return matrix, int(stored)
+    return matrix, acquisition_axis_from_affine(matrix, tuple(reversed(node.GetImageData().GetDimensions())))
 
 
 def ijk_to_ras(node: slicer.vtkMRMLVolumeNode) -> NDArray[np.float64]:
@@ -115,7 +128,7 @@ def ijk_to_world(node: slicer.vtkMRMLVolumeNode) -> NDArray[np.float64]:
     return slicer.util.arrayFromVTKMatrix(to_world) @ ijk_to_ras(node)
 
 
-def _settled(array: NDArray[np.generic]) -> tuple[NDArray[np.generic], list[str]]:
+def settled_voxels(array: NDArray[np.generic]) -> tuple[NDArray[np.generic], list[str]]:
     """Voxels as int16 or float32, finite and without padding; copied only where something had to change."""
     warnings = []
     if np.issubdtype(array.dtype, np.floating):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import html
 
+import slicer
 from slicer.i18n import tr as _
 
+from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, BundleInfo, installed_bundles, read_bundle
+from CTQualityAssessmentLib.mrml.time_series import sequence_of
 from CTQualityAssessmentLib.panel.packages import ensure_packages
 from CTQualityAssessmentLib.panel.run import AssessmentRun, RunEnd, RunRequest
 from CTQualityAssessmentLib.panel.section import Section
+from CTQualityAssessmentLib.panel.time_run import TimeRun
 
 _STAGES = (3, 1, 2, 4, 0)
 
@@ -22,6 +26,7 @@ class AssessSection(Section):
         ui = self.ui
         self.run = AssessmentRun(ui.assessButton, self._on_progress, self._on_rows, self._on_end)
         self._filling = False
+        self._series: TimeRun | None = None
         self._fill(ui.deviceCombo, {"auto": _("Automatic"), "cpu": _("CPU"), "cuda": _("Graphics card (CUDA)")})
         self._fill(
             ui.stageCombo,
@@ -33,7 +38,7 @@ class AssessSection(Section):
         ui.deviceCombo.currentTextChanged.connect(lambda: self._store("device", ui.deviceCombo))
         ui.stageCombo.currentTextChanged.connect(lambda: self._store("attentionStage", ui.stageCombo))
         ui.assessButton.clicked.connect(self.panel.guarded(self.assess))
-        ui.cancelButton.clicked.connect(self.run.cancel)
+        ui.cancelButton.clicked.connect(self.cancel)
         self._show_idle()
 
     def reload_models(self) -> None:
@@ -50,6 +55,7 @@ class AssessSection(Section):
             self._choose(self.ui.deviceCombo, self.parameters.device)
             self._choose(self.ui.stageCombo, self.parameters.attentionStage)
         self.ui.modelCardLabel.text = self._card()
+        self.ui.allTimePointsCheck.visible = sequence_of(slicer.mrmlScene, self.input) is not None
         reason = self.why_not()
         self.ui.assessButton.enabled = not reason
         self.ui.assessButton.toolTip = reason or _("Score every slice of the volume in a process of its own")
@@ -73,18 +79,24 @@ class AssessSection(Section):
             self.ui.statusLabel.text = _("Some packages are not installed yet, so nothing was assessed.")
             return
         stage = self.parameters.attentionStage
-        with self.panel.waiting():
-            self.run.start(
-                RunRequest(
-                    self.input,
-                    self._chosen_model(),
-                    str(self.parameters.device),
-                    (int(stage),) if stage else (),
-                )
-            )
-        self.ui.statusLabel.text = ""
+        request = RunRequest(
+            self.input, self._chosen_model(), str(self.parameters.device), (int(stage),) if stage else ()
+        )
+        sequence = sequence_of(slicer.mrmlScene, self.input)
+        self._series = TimeRun(request, sequence) if sequence is not None and self.parameters.allTimePoints else None
+        self._start(self._series.next_request() if self._series is not None else request)
         self.ui.detailsText.visible = False
         self.panel.refresh()
+
+    def cancel(self) -> None:
+        """Stop at the next slice and keep what is there; of a sequence, the time points that are complete."""
+        if self._series is not None:
+            self._series.stopped = True
+        self.run.cancel()
+
+    def _start(self, request: RunRequest) -> None:
+        with self.panel.waiting():
+            self.run.start(request)
 
     def _on_progress(self, done: int, total: int, message: str, left_s: float | None) -> None:
         bar = self.ui.progressBar
@@ -93,18 +105,34 @@ class AssessSection(Section):
         bar.value = done
         left = "" if left_s is None else " · " + _("{time} left").format(time=_duration(left_s))
         count = f" {done} / {total}" if total else ""
-        self.ui.statusLabel.text = f"{message}{count}{left}"
+        series = "" if self._series is None else f"{self._series.place()} · "
+        self.ui.statusLabel.text = f"{series}{message}{count}{left}"
 
     def _on_rows(self) -> None:
         if self.run.live is not None and self.run.node is self.input:
             self.panel.results.show_live(self.run.live)
 
     def _on_end(self, end: RunEnd) -> None:
+        if self._series is not None:
+            end = self._go_on(self._series, end)
+            if self.run.busy:
+                return
+            self._series = None
         self._show_idle()
         self.ui.statusLabel.text = end.message or (_("Done.") if end.nodes is not None else "")
         self.ui.detailsText.visible = bool(end.log)
         self.ui.detailsText.plainText = end.log
         self.panel.on_run_end(end)
+
+    def _go_on(self, series: TimeRun, end: RunEnd) -> RunEnd:
+        """Take in a time point and start the next, or tell how the whole ended."""
+        if series.take(end):
+            try:
+                self._start(series.next_request())
+                return end
+            except CTQAError as error:
+                end = RunEnd(message=str(error))
+        return series.end(end)
 
     def _show_idle(self) -> None:
         self.ui.progressBar.visible = False

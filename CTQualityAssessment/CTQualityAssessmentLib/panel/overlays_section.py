@@ -43,8 +43,8 @@ class OverlaysSection(Section):
     def overlays(self) -> dict[str, slicer.vtkMRMLScalarVolumeNode]:
         """The overlays of the result that is shown, by the value that the parameter takes."""
         nodes = self.panel.results.nodes
-        if nodes is None:
-            return {}
+        if nodes is None or self.panel.results.other_time_point() is not None:
+            return {}  # colours of one time point over the image of another would mislead
         quality = {QUALITY: nodes.quality} if nodes.quality is not None else {}
         return quality | {node.GetName(): node for node in nodes.attention}
 

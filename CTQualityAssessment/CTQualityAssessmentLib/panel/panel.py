@@ -16,13 +16,18 @@ from slicer.util import VTKObservationMixin
 
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.mrml.assessment_nodes import overlay_ids
+from CTQualityAssessmentLib.mrml.difference import is_difference
+from CTQualityAssessmentLib.mrml.measure_nodes import add_measures
 from CTQualityAssessmentLib.mrml.scene import nodes_of_class
+from CTQualityAssessmentLib.mrml.time_series import sequence_of
 from CTQualityAssessmentLib.panel.assess_section import AssessSection
+from CTQualityAssessmentLib.panel.compare_section import CompareSection
+from CTQualityAssessmentLib.panel.measures_section import MeasuresSection
 from CTQualityAssessmentLib.panel.models_section import ModelsSection
 from CTQualityAssessmentLib.panel.overlays_section import OverlaysSection
 from CTQualityAssessmentLib.panel.parameters import PLAIN, QUALITY, PanelParameters, wrap_parameters
 from CTQualityAssessmentLib.panel.report_section import ReportSection
-from CTQualityAssessmentLib.panel.results_section import ResultsSection
+from CTQualityAssessmentLib.panel.results_section import TIME_POINT, ResultsSection
 from CTQualityAssessmentLib.panel.shortcuts import NEXT_WORST, PLAIN_IMAGE, PREVIOUS_WORST, Shortcuts
 from CTQualityAssessmentLib.panel.volume_section import VolumeSection
 
@@ -52,13 +57,26 @@ class Panel(VTKObservationMixin):
         self._gui_tag: Any = None
         self._entered = False
         self._refreshing = False
+        self._stale = False
+        self._browser: slicer.vtkMRMLSequenceBrowserNode | None = None
         self.volume = VolumeSection(self)
+        self.measures = MeasuresSection(self)
         self.assess = AssessSection(self)
+        self.compare = CompareSection(self)
         self.results = ResultsSection(self)
         self.overlays = OverlaysSection(self)
         self.report = ReportSection(self)
         self.models = ModelsSection(self)
-        self._sections = (self.volume, self.assess, self.results, self.overlays, self.report, self.models)
+        self._sections = (
+            self.volume,
+            self.measures,
+            self.assess,
+            self.results,
+            self.overlays,
+            self.compare,
+            self.report,
+            self.models,
+        )
         self._shortcuts = Shortcuts(
             {
                 NEXT_WORST: lambda: self.results.step_rank(1),
@@ -71,6 +89,7 @@ class Panel(VTKObservationMixin):
         self.addObserver(scene, scene.EndCloseEvent, self._on_scene_replaced)
         self.addObserver(scene, scene.EndImportEvent, self._on_scene_replaced)
         self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._on_node_about_to_be_removed)
+        self.addObserver(scene, scene.NodeRemovedEvent, self._on_node_removed)
 
     # --- life of the module ---------------------------------------------------------------------------------------
 
@@ -87,6 +106,7 @@ class Panel(VTKObservationMixin):
         self._entered = False
         self._shortcuts.remove()
         self._ignore_views()
+        self._ignore_browser()
         self.results.clear_views()
         self.disconnect_parameters()
 
@@ -94,6 +114,7 @@ class Panel(VTKObservationMixin):
         """The module is being reloaded or the application quits."""
         self.exit()
         self.assess.run.close()
+        self.measures.measuring.close()
         self.removeObservers()
 
     # --- parameters -----------------------------------------------------------------------------------------------
@@ -131,6 +152,7 @@ class Panel(VTKObservationMixin):
             return
         self._refreshing = True
         try:
+            self._observe_browser()
             for section in self._sections:
                 section.refresh()
         finally:
@@ -144,7 +166,15 @@ class Panel(VTKObservationMixin):
             self.overlays.choose(QUALITY if self.overlays.current() is None else PLAIN)
 
     def on_run_end(self, end: RunEnd) -> None:
-        """A run ended: show its result if its volume is still the chosen one."""
+        """A run ended: keep the measures with its result, and show it if its volume is still the chosen one."""
+        if end.nodes is not None:
+            node = end.nodes.volume
+            measures = self.measures.measuring.known(node) if node is not None else None
+            if measures is not None:
+                add_measures(slicer.mrmlScene, node, measures)
+            sequence = sequence_of(slicer.mrmlScene, node)
+            if sequence is not None:  # the run saw to it that the voxels are still those it began with
+                end.nodes.parameters.SetAttribute(TIME_POINT, str(sequence.current))
         self.refresh()
 
     def resource(self, name: str) -> Path:
@@ -189,6 +219,8 @@ class Panel(VTKObservationMixin):
 
     def _on_scene_start_close(self, caller: object, event: object) -> None:
         self.assess.run.abandon(_("The scene was closed, so the run was stopped."))
+        self.measures.measuring.forget_job()
+        self._ignore_browser()
         self.disconnect_parameters()
         self.results.forget()
 
@@ -204,6 +236,34 @@ class Panel(VTKObservationMixin):
         if node is not None and node is self.assess.run.node:
             self.assess.run.abandon(_("The volume was removed, so the run was stopped."))
 
+        if node is not None and self._entered and self._is_result(node):
+            # Somebody takes a part of a result away by hand: look again once it is gone.
+            self._stale = True
+
+    def _on_node_removed(self, caller: object, event: object) -> None:
+        if self._stale and self._entered:
+            self._stale = False
+            self.refresh()
+
+    def _is_result(self, node: slicer.vtkMRMLNode) -> bool:
+        nodes, time = self.results.nodes, self.results.time
+        return any(node is one for owner in (nodes, time) if owner is not None for one in owner.made())
+
+    def _observe_browser(self) -> None:
+        """Notice when another time point of the chosen volume comes into view."""
+        sequence = sequence_of(slicer.mrmlScene, self.results.input)
+        browser = sequence.browser if sequence is not None else None
+        if browser is not self._browser:
+            self._ignore_browser()
+            self._browser = browser
+            if browser is not None:
+                self.addObserver(browser, vtk.vtkCommand.ModifiedEvent, self._on_parameters_modified)
+
+    def _ignore_browser(self) -> None:
+        if self._browser is not None:
+            self.removeObserver(self._browser, vtk.vtkCommand.ModifiedEvent, self._on_parameters_modified)
+            self._browser = None
+
     def _observe_views(self) -> None:
         for node in nodes_of_class(slicer.mrmlScene, "vtkMRMLSliceNode"):
             if not self.hasObserver(node, vtk.vtkCommand.ModifiedEvent, self._on_view_modified):
@@ -217,9 +277,10 @@ class Panel(VTKObservationMixin):
 
 
 def _first_volume() -> slicer.vtkMRMLScalarVolumeNode | None:
-    """The first grey-value volume of the scene that is not one of our overlays."""
+    """The first grey-value volume of the scene that this module did not make."""
     ours = overlay_ids(slicer.mrmlScene)
     for node in nodes_of_class(slicer.mrmlScene, "vtkMRMLScalarVolumeNode"):
-        if node.GetClassName() == "vtkMRMLScalarVolumeNode" and node.GetID() not in ours:
+        own = node.GetID() in ours or is_difference(node)
+        if node.GetClassName() == "vtkMRMLScalarVolumeNode" and not own:
             return node
     return None

@@ -23,15 +23,23 @@ class PanelParameters:
         overlay: :data:`PLAIN`, :data:`QUALITY`, or the name of an attention overlay.
         opacity: of the overlay, 0 to 1.
         legend: whether the overlay's colour legend is shown.
+        lineScore: score at which the dashed line of the curve lies.
+        allTimePoints: whether a run goes over all time points of a sequence.
+        overTime: whether curve and table show time points instead of slices.
+        compareVolume: the volume that is compared with the input.
     """
 
     inputVolume: slicer.vtkMRMLScalarVolumeNode
+    compareVolume: slicer.vtkMRMLScalarVolumeNode
     modelName: str = ""
     device: str = "auto"
     attentionStage: int = 3
     overlay: str = QUALITY
     opacity: Annotated[float, WithinRange(0.0, 1.0)] = 0.4
     legend: bool = True
+    lineScore: Annotated[float, WithinRange(0.0, 4.0)] = 2.0
+    allTimePoints: bool = False
+    overTime: bool = False
 
 
 def wrap_parameters(node: slicer.vtkMRMLScriptedModuleNode) -> PanelParameters:

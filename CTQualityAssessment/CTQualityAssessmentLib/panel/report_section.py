@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 import qt
 from slicer.i18n import tr as _
 
+from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.measures import PhysicalMeasures
 from CTQualityAssessmentLib.panel.section import Section
 from CTQualityAssessmentLib.reporting.csv_file import write_csv
 from CTQualityAssessmentLib.reporting.folder import result_folder
 from CTQualityAssessmentLib.reporting.json_file import write_json
+from CTQualityAssessmentLib.reporting.measures_file import write_measures
 from CTQualityAssessmentLib.reporting.web_page import write_web_page
 from CTQualityAssessmentLib.results import VolumeAssessment
 
@@ -28,24 +31,27 @@ class ReportSection(Section):
         self.ui.exportButton.clicked.connect(self.panel.guarded(self.export))
 
     def refresh(self) -> None:
-        """Offer the export only where there is a result."""
-        there = self.panel.results.assessment is not None
+        """Offer the export only where there is something to write."""
+        there = self.panel.results.assessment is not None or self.panel.measures.current() is not None
         self.ui.exportButton.enabled = there
         self.ui.exportButton.toolTip = (
-            _("Write slices.csv, assessment.json and index.html into a folder of your choice")
+            _("Write scores and physical measures as CSV, JSON and a web page into a folder of your choice")
             if there
-            else _("Assess a volume first.")
+            else _("There is nothing to write yet: assess a volume, or wait for its physical measures.")
         )
 
     def export(self) -> None:
         """Ask for a folder and write the report there."""
-        assessment = self.panel.results.assessment
-        if assessment is None:
-            return
+        assessment, measures = self.panel.results.assessment, self.panel.measures.current()
         folder = ask_for_folder(self.ui.exportButton)
-        if folder:
-            written = export_report(assessment, Path(folder))
-            self.ui.reportStatusLabel.text = _("Written: {names}").format(names=", ".join(written))
+        if not folder:
+            return
+        try:
+            written = export_report(assessment, Path(folder), measures)
+        except CTQAError as error:
+            self.ui.reportStatusLabel.text = str(error)
+            return
+        self.ui.reportStatusLabel.text = _("Written: {names}").format(names=", ".join(written))
 
 
 def ask_for_folder(parent: qt.QWidget) -> str:
@@ -53,17 +59,22 @@ def ask_for_folder(parent: qt.QWidget) -> str:
     return str(qt.QFileDialog.getExistingDirectory(parent, _("Folder for the report")))
 
 
-def export_report(assessment: VolumeAssessment, folder: Path) -> list[str]:
+def export_report(
+    assessment: VolumeAssessment | None, folder: Path, measures: PhysicalMeasures | None = None
+) -> list[str]:
     """Write the report into ``folder``, all files or none, and return their names.
 
-    ``index.html`` needs the package jinja2 and is left out without it.
+    ``index.html`` needs an assessment and the package jinja2 and is left out without them.
 
     Raises:
         OutputFolderError: the folder cannot be written.
     """
     with result_folder(folder) as scratch:
-        write_csv(scratch / "slices.csv", assessment)
-        write_json(scratch / "assessment.json", assessment)
-        if importlib.util.find_spec("jinja2") is not None:
-            write_web_page(scratch / "index.html", assessment)
+        if assessment is not None:
+            write_csv(scratch / "slices.csv", assessment)
+            write_json(scratch / "assessment.json", assessment)
+            if importlib.util.find_spec("jinja2") is not None:
+                write_web_page(scratch / "index.html", assessment, measures=measures)
+        if measures is not None:
+            write_measures(scratch, measures)
         return sorted(file.name for file in scratch.iterdir())

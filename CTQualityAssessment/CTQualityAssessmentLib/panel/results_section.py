@@ -17,8 +17,17 @@ from CTQualityAssessmentLib.mrml.assessment_nodes import (
     find_assessments,
     remove_assessment,
 )
+from CTQualityAssessmentLib.mrml.difference import find_differences, remove_differences
+from CTQualityAssessmentLib.mrml.measure_nodes import remove_measures
 from CTQualityAssessmentLib.mrml.scene import nodes_of_class
 from CTQualityAssessmentLib.mrml.slice_positions import jump_to_slice, slice_in_view, view_along
+from CTQualityAssessmentLib.mrml.threshold_line import move_threshold
+from CTQualityAssessmentLib.mrml.time_series import (
+    TimeSeriesNodes,
+    find_time_series,
+    remove_time_series,
+    sequence_of,
+)
 from CTQualityAssessmentLib.panel.section import Section
 from CTQualityAssessmentLib.reporting.words import DISCLAIMER, headline, summary_line
 from CTQualityAssessmentLib.results import VolumeAssessment
@@ -28,6 +37,8 @@ if TYPE_CHECKING:
     from CTQualityAssessmentLib.panel.panel import Panel
 
 _PLOT_VIEW = "CTQAPanel"
+#: Attribute of a result's parameters: which time point of a sequence was assessed.
+TIME_POINT = "CTQA.timePoint"
 
 
 class ResultsSection(Section):
@@ -36,6 +47,7 @@ class ResultsSection(Section):
     Attributes:
         assessment: its exact values, without attention maps; None where there is none.
         nodes: its nodes in the scene.
+        time: scores over time, where the volume is the proxy of a sequence that was assessed.
         table: the table node that is shown, of a result or of a run that is going on.
     """
 
@@ -43,6 +55,7 @@ class ResultsSection(Section):
         super().__init__(panel)
         self.assessment: VolumeAssessment | None = None
         self.nodes: AssessmentNodes | None = None
+        self.time: TimeSeriesNodes | None = None
         self._seen: object = None
         self._labelled: set[str] = set()
         self._plot_view_node: slicer.vtkMRMLPlotViewNode | None = None
@@ -62,11 +75,36 @@ class ResultsSection(Section):
         """Find the newest assessment of the chosen volume, and show it if it is another one than before."""
         found = find_assessments(slicer.mrmlScene, self.input) if self.input is not None else []
         self.nodes = found[-1] if found else None
-        seen = (self.input, self.nodes)
+        self.time = find_time_series(slicer.mrmlScene, self.input) if self.input is not None else None
+        over_time = self.time is not None and self.parameters is not None and bool(self.parameters.overTime)
+        seen = (self.input, self.nodes, self.time, over_time, self.other_time_point())
         if seen != self._seen:
             self._seen = seen
             self._show()
+        self._place_line()
         self.label_views()
+
+    def other_time_point(self) -> int | None:
+        """The time point that the result belongs to, where another one is in view; else None."""
+        stored = self.nodes.parameters.GetAttribute(TIME_POINT) if self.nodes is not None else None
+        sequence = sequence_of(slicer.mrmlScene, self.input) if stored else None
+        return int(stored) if sequence is not None and sequence.current != int(stored) else None
+
+    def _place_line(self) -> None:
+        """The dashed line at the score that the user chose, and how many slices lie under it."""
+        if self.parameters is None:
+            return
+        score = round(float(self.parameters.lineScore), 1)
+        if (
+            self.nodes is not None
+            and self.nodes.threshold_table is not None
+            and self.nodes.threshold_series is not None
+        ):
+            move_threshold(self.nodes.threshold_table, self.nodes.threshold_series, score)
+        scored = [one.score for one in self.assessment.slices if one.score is not None] if self.assessment else []
+        below = sum(value < score for value in scored)
+        text = _("{below} of {scored} scored slices lie under it.").format(below=below, scored=len(scored))
+        self.ui.belowLineLabel.text = text if scored else ""
 
     def show_live(self, live: LiveScores) -> None:
         """Table and curve of a run that is going on."""
@@ -82,12 +120,15 @@ class ResultsSection(Section):
             return
         self._show_table(None)  # the view would hold the node and show what is no longer there
         remove_assessment(slicer.mrmlScene, self.input)
+        remove_measures(slicer.mrmlScene, self.input)
+        remove_differences(slicer.mrmlScene, self.input)
+        remove_time_series(slicer.mrmlScene, self.input)
         self._seen = None
         self.panel.refresh()
 
     def forget(self) -> None:
         """Let go of all nodes: the scene is about to be closed."""
-        self.assessment, self.nodes, self._seen = None, None, None
+        self.assessment, self.nodes, self.time, self._seen = None, None, None, None
         self._show_table(None)
 
     # --- from results to slices -----------------------------------------------------------------------------------
@@ -114,7 +155,8 @@ class ResultsSection(Section):
         if view is None or self.assessment is None:
             return
         with self.panel.shown_errors():
-            jump_to_slice(view, self.input, self.assessment.geometry.acquisition_axis, index)
+            for one in self._beside(view):
+                jump_to_slice(one, self.input, self.assessment.geometry.acquisition_axis, index)
         self._select_row(index)
 
     def current_slice(self) -> int | None:
@@ -133,7 +175,8 @@ class ResultsSection(Section):
         if manager is None:  # without a main window
             return
         view, index = self._view(), self.current_slice()
-        text = "" if index is None or self.parameters is None else self._slice_text(index)
+        hidden = index is None or self.parameters is None or self.other_time_point() is not None
+        text = "" if hidden else self._slice_text(index)
         for name in manager.sliceViewNames():
             own = view is not None and manager.sliceWidget(name).mrmlSliceNode() is view
             self._write(name, text if own else "")
@@ -165,13 +208,21 @@ class ResultsSection(Section):
         manager = slicer.app.layoutManager()
         if manager is None or self.input is None or self.assessment is None:
             return None
-        widgets = [manager.sliceWidget(name) for name in manager.sliceViewNames()]
+        # While volumes are compared the usual views are still there, but not on the screen.
+        names = self.panel.compare.view_names()[:1] or manager.sliceViewNames()
+        widgets = [manager.sliceWidget(name) for name in names]
         showing = [w for w in widgets if w.mrmlSliceCompositeNode().GetBackgroundVolumeID() == self.input.GetID()]
         views = [w.mrmlSliceNode() for w in showing or widgets]
         try:
             return view_along(views, self.input, self.assessment.geometry.acquisition_axis)
         except CTQAError:
             return None
+
+    def _beside(self, view: slicer.vtkMRMLSliceNode) -> list[slicer.vtkMRMLSliceNode]:
+        """The views that have to move together: linked views do not follow a move that a program makes."""
+        names = self.panel.compare.view_names()
+        manager = slicer.app.layoutManager()
+        return [manager.sliceWidget(name).mrmlSliceNode() for name in names] or [view]
 
     # --- showing --------------------------------------------------------------------------------------------------
 
@@ -188,6 +239,9 @@ class ResultsSection(Section):
         else:
             title, meaning = headline(assessment)
             notes = [_("Incomplete: the run was cancelled.")] if assessment.partial else []
+            other = self.other_time_point()
+            if other is not None:
+                notes.append(_("This is the result of time point {item}; another one is in view.").format(item=other))
             ui.verdictLabel.text = title
             ui.verdictDetailLabel.text = "<br>".join(
                 html.escape(line)
@@ -203,12 +257,19 @@ class ResultsSection(Section):
         if live is not None:
             self.show_live(live)
         else:
-            self._show_table(self.nodes.slice_table if self.nodes else None)
-            chart = self.nodes.chart if self.nodes else None
+            shown = self.time if self._over_time() else self.nodes
+            table = shown.table if self._over_time() else self.nodes.slice_table if self.nodes else None
+            self._show_table(table)
+            chart = shown.chart if shown is not None else None
             self._plot_view().SetPlotChartNodeID(chart.GetID() if chart is not None else None)
         for button in (ui.worstButton, ui.nextWorstButton, ui.previousWorstButton):
             button.enabled = bool(self.ranking())
-        ui.removeResultsButton.enabled = self.nodes is not None
+        ui.overTimeCheck.visible = self.time is not None
+        made = (self.nodes, self.time, *find_differences(slicer.mrmlScene, self.input)) if self.input else ()
+        ui.removeResultsButton.enabled = any(one is not None for one in made)
+
+    def _over_time(self) -> bool:
+        return self.time is not None and self.parameters is not None and bool(self.parameters.overTime)
 
     def _show_table(self, table: slicer.vtkMRMLTableNode | None) -> None:
         self.table = table
@@ -234,21 +295,37 @@ class ResultsSection(Section):
 
     def _select_row(self, index: int) -> None:
         view = self.ui.tableView
-        if self.nodes is not None and self.table is self.nodes.slice_table:
+        if self.nodes is not None and self.table is not None and self.table is self.nodes.slice_table:
             view.selectRow(index)
             view.scrollTo(view.model().index(index, 0))
 
     def _on_row_chosen(self, cell: qt.QModelIndex) -> None:
         row = self.ui.tableView.sortFilterProxyModel().mapToSource(cell).row()
-        if self.table is not None and 0 <= row < self.table.GetNumberOfRows():
+        if self.table is None or not 0 <= row < self.table.GetNumberOfRows():
+            return
+        if self._over_time() and self.table is self.time.table:
+            self._show_time_point(row)
+        else:
             self.jump(int(self.table.GetTable().GetColumnByName("slice").GetValue(row)))
 
     def _on_points_picked(self, series: vtk.vtkStringArray, rows: vtk.vtkCollection) -> None:
         # One click comes twice, the first time empty.
-        if self.nodes is None or self.nodes.score_series is None:
-            return
+        over_time = {one.GetID() for one in self.time.series} if self._over_time() else set()
+        ours = self.nodes.score_series.GetID() if self.nodes is not None and self.nodes.score_series is not None else ""
         for n in range(series.GetNumberOfValues()):
             picked = rows.GetItemAsObject(n)
-            if series.GetValue(n) == self.nodes.score_series.GetID() and picked.GetNumberOfValues():
+            if not picked.GetNumberOfValues():
+                continue
+            if series.GetValue(n) in over_time:
+                self._show_time_point(int(picked.GetValue(0)))
+                return
+            if series.GetValue(n) == ours:
                 self.jump(int(picked.GetValue(0)))
                 return
+
+    def _show_time_point(self, row: int) -> None:
+        sequence = sequence_of(slicer.mrmlScene, self.input)
+        if sequence is not None and self.time is not None and self.time.table is not None:
+            sequence.browser.SetSelectedItemNumber(
+                int(self.time.table.GetTable().GetColumnByName("item").GetValue(row))
+            )

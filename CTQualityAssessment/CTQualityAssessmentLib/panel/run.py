@@ -20,10 +20,10 @@ from CTQualityAssessmentLib.assessment.body import body_mask
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.mrml.assessment_nodes import AssessmentNodes, add_assessment
 from CTQualityAssessmentLib.mrml.live_scores import LiveScores
-from CTQualityAssessmentLib.mrml.volume_nodes import volume_from_node
+from CTQualityAssessmentLib.mrml.volume_nodes import ijk_to_ras, ijk_to_world, volume_from_node
 from CTQualityAssessmentLib.panel.volume_facts import acquisition_facts
 from CTQualityAssessmentLib.panel.worker_process import WorkerProcess
-from CTQualityAssessmentLib.results import Refusal, SliceAssessment
+from CTQualityAssessmentLib.results import Refusal, SliceAssessment, VolumeAssessment
 from CTQualityAssessmentLib.volume import Volume
 from CTQualityAssessmentLib.worker.exchange import read_result, write_volume
 from CTQualityAssessmentLib.worker.protocol import AssessRequest
@@ -36,21 +36,33 @@ _numbers = count(1)
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What the user chose: the volume and how to assess it."""
+    """What the user chose: the volume and how to assess it.
+
+    ``time_point`` is a volume of the sequence whose proxy ``node`` is: its voxels are assessed instead, and the result
+    is handed back without nodes.
+    """
 
     node: slicer.vtkMRMLScalarVolumeNode
     model: str
     device: str
     attention_stages: tuple[int, ...]
+    time_point: slicer.vtkMRMLScalarVolumeNode | None = None
+
+    @property
+    def source(self) -> slicer.vtkMRMLScalarVolumeNode:
+        """The node that holds the voxels."""
+        return self.time_point if self.time_point is not None else self.node
 
 
 @dataclass(frozen=True)
 class RunEnd:
-    """How a run ended: with nodes, or with a sentence for the user, or with both."""
+    """How a run ended: with nodes (of a time point: with its assessment), or with a sentence for the user, or both."""
 
     nodes: AssessmentNodes | None = None
     message: str = ""
     log: str = ""
+    assessment: VolumeAssessment | None = None
+    abandoned: bool = False
 
 
 class AssessmentRun:
@@ -99,7 +111,7 @@ class AssessmentRun:
             CTQAError: the node is no volume that could be assessed, or the disk is full.
         """
         self._clean_up()
-        volume = replace(volume_from_node(request.node), facts=acquisition_facts(request.node)[0])
+        volume = replace(_volume(request), facts=acquisition_facts(request.node)[0])
         folder = tempfile.TemporaryDirectory(prefix="ctqa-", ignore_cleanup_errors=True)
         try:
             described = write_volume(Path(folder.name) / "hu.npy", volume)
@@ -132,7 +144,7 @@ class AssessmentRun:
         """Stop and keep nothing: the scene or the volume is gone."""
         if self._job is not None:
             self._ask_to_cancel(self._job)
-            self._finish(RunEnd(message=message))
+            self._finish(RunEnd(message=message, abandoned=True))
 
     def close(self) -> None:
         """Give everything back: the run, the process, the timer."""
@@ -176,6 +188,9 @@ class AssessmentRun:
             if node.GetScene() is None or job.voxels_changed():
                 self._finish(RunEnd(message=_("The volume changed during the run, so its result was dropped.")))
                 return
+            if job.request.time_point is not None:
+                self._finish(RunEnd(assessment=assessment))
+                return
             nodes = add_assessment(node.GetScene(), node, assessment, job.body())
         except CTQAError as error:
             self._finish(RunEnd(message=str(error)))
@@ -206,7 +221,7 @@ class AssessmentRun:
         if job.cancelled_at is not None:
             waited = time.monotonic() - job.cancelled_at
             if waited > (_PATIENCE_S if job.seen else _PATIENCE_EMPTY_S):
-                self.worker.stop()
+                self.worker.retire()
                 self._finish(RunEnd(message=_("Cancelled; nothing was kept.")))
 
     def _finish(self, end: RunEnd) -> None:
@@ -236,8 +251,8 @@ class _Job:
         self.seen: set[int] = set()
         self._slices = volume.canonical_slices()
         self._body = np.zeros(self._slices.hu.shape, dtype=bool)
-        self._changed_at = request.node.GetImageData().GetMTime()
-        self._checksum = _checksum(request.node)
+        self._changed_at = request.source.GetImageData().GetMTime()
+        self._checksum = _checksum(request.source)
 
     def add(self, found: dict[str, Any]) -> None:
         """Take in a slice, once: after a lack of memory the worker starts again from the first."""
@@ -259,12 +274,21 @@ class _Job:
 
     def voxels_changed(self) -> bool:
         """Whether the node got other voxels since the start."""
-        node = self.request.node
+        node = self.request.source
         image = node.GetImageData()
         if image is None:
             return True
         # The time alone also changes where somebody only said that something might have changed.
         return image.GetMTime() != self._changed_at and _checksum(node) != self._checksum
+
+
+def _volume(request: RunRequest) -> Volume:
+    volume = volume_from_node(request.source)
+    if request.time_point is None:
+        return volume
+    # The nodes of a sequence have no parent transform; that of the proxy holds for all of them.
+    parent = ijk_to_world(request.node) @ np.linalg.inv(ijk_to_ras(request.node))
+    return replace(volume, ijk_to_ras=parent @ volume.ijk_to_ras)
 
 
 def _checksum(node: slicer.vtkMRMLScalarVolumeNode) -> tuple[tuple[int, ...], int]:

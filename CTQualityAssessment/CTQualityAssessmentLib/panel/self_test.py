@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
 
 from CTQualityAssessmentLib.assessment import summarise
+from CTQualityAssessmentLib.mrml.compare_layout import WITH_DIFFERENCE
+from CTQualityAssessmentLib.mrml.difference import find_differences
 from CTQualityAssessmentLib.mrml.scene import nodes_of_class
 from CTQualityAssessmentLib.mrml.volume_nodes import add_volume
 from CTQualityAssessmentLib.panel.parameters import PLAIN
@@ -74,6 +77,50 @@ class PanelSelfTest:
         panel.results.remove()
         self.assertEqual(len(nodes_of_class(slicer.mrmlScene, "vtkMRMLNode")), before)
         self.assertEqual(panel.ui.verdictLabel.text, "")
+
+    def test_two_volumes_are_compared_and_the_layout_goes_back(self) -> None:
+        """Linked views in our layout, the exact difference, the usual layout again."""
+        panel = self.open_panel()
+        manager = slicer.app.layoutManager()
+        before = manager.layout
+        first, other = made_up_volume(), made_up_volume()
+        other.hu[:] += 7
+        panel.parameters.inputVolume = add_volume(slicer.mrmlScene, first, "first")
+        panel.parameters.compareVolume = add_volume(slicer.mrmlScene, other, "second")
+        panel.refresh()
+        panel.ui.differenceButton.click()
+        self.assertEqual(manager.layout, WITH_DIFFERENCE)
+        (node,) = find_differences(slicer.mrmlScene, panel.parameters.inputVolume)
+        self.assertTrue((slicer.util.arrayFromVolume(node) == 7).all())
+        for name in panel.compare.view_names():
+            composite = manager.sliceWidget(name).mrmlSliceCompositeNode()
+            self.assertTrue(composite.GetBackgroundVolumeID())
+            self.assertTrue(composite.GetLinkedControl())
+        panel.ui.usualLayoutButton.click()
+        self.assertEqual(manager.layout, before)
+        panel.results.remove()
+        self.assertEqual(find_differences(slicer.mrmlScene, panel.parameters.inputVolume), [])
+
+    def test_the_sample_is_registered_and_loads(self) -> None:
+        """Through the Sample Data module, with its checksum."""
+        panel = self.open_panel()
+        panel.ui.loadSampleButton.click()
+        node = panel.parameters.inputVolume
+        self.assertIsNotNone(node)
+        self.assertEqual(node.GetImageData().GetDimensions(), (512, 512, 30))
+        self.assertIn("kV", panel.ui.factsLabel.text)
+
+    def test_physical_measures_come_by_themselves(self) -> None:
+        """In a process of their own, with Slicer's Python and nothing installed."""
+        panel = self.open_panel()
+        panel.parameters.inputVolume = add_volume(slicer.mrmlScene, made_up_volume())
+        panel.refresh()
+        measuring = panel.measures.measuring
+        end = time.monotonic() + 120
+        while measuring.busy and time.monotonic() < end:
+            slicer.app.processEvents()
+            time.sleep(0.01)
+        self.assertIsNotNone(measuring.state.measures, measuring.state.message)
 
 
 def made_up_volume() -> Volume:

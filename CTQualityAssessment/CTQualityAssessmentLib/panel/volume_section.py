@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import html
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import slicer
 from slicer.i18n import tr as _
 
-from CTQualityAssessmentLib.mrml.volume_nodes import add_volume
+from CTQualityAssessmentLib.mrml.assessment_nodes import overlay_ids
+from CTQualityAssessmentLib.mrml.difference import is_difference
+from CTQualityAssessmentLib.panel.sample_data import load_sample, sample_file
 from CTQualityAssessmentLib.panel.section import Section
-from CTQualityAssessmentLib.panel.volume_facts import VolumeFacts, keep_facts, volume_facts
+from CTQualityAssessmentLib.panel.volume_facts import VolumeFacts, volume_facts
 
 if TYPE_CHECKING:
     from CTQualityAssessmentLib.panel.panel import Panel
@@ -26,7 +27,7 @@ class VolumeSection(Section):
         self._seen: tuple[str, int] | None = None
         self.ui.inputSelector.setMRMLScene(slicer.mrmlScene)
         self.ui.loadSampleButton.clicked.connect(self.panel.guarded(self.load_sample))
-        self.ui.loadSampleButton.visible = sample_folder() is not None
+        self.ui.loadSampleButton.visible = sample_file(self.panel.resource("")).is_file()
 
     def refresh(self) -> None:
         """Describe the chosen volume again when another one was chosen or its voxels changed."""
@@ -36,7 +37,7 @@ class VolumeSection(Section):
         if seen == self._seen and (seen is None) == (self.facts is None):
             return
         self._seen = seen
-        self.facts = volume_facts(node) if node is not None else None
+        self.facts = _facts(node) if node is not None else None
         facts = self.facts or VolumeFacts((_("Choose a CT volume, or load the sample."),), ())
         self.ui.factsLabel.text = "<br>".join(html.escape(line) for line in facts.lines)
         warnings = [facts.refusal] if facts.refusal else list(facts.warnings)
@@ -44,21 +45,16 @@ class VolumeSection(Section):
         self.ui.volumeWarningLabel.visible = bool(warnings)
 
     def load_sample(self) -> None:
-        """Add the sample CT to the scene, choose it and show it."""
-        folder = sample_folder()
-        if folder is None or self.parameters is None:
+        """Load the sample CT by way of the Sample Data module, choose it and show it."""
+        if self.parameters is None:
             return
-        from CTQualityAssessmentLib.reading import read_volume
-
         with self.panel.waiting():
-            volume = read_volume(folder)
-            node = add_volume(slicer.mrmlScene, volume, _("CT quality sample"))
-            keep_facts(node, volume.facts)
+            node = load_sample(self.panel.resource(""))
         self.parameters.inputVolume = node
         slicer.util.setSliceViewerLayers(background=node, fit=True)
 
 
-def sample_folder() -> Path | None:
-    """The sample that lies beside the module in its repository; an installed extension does not carry it."""
-    folder = Path(__file__).resolve().parents[3] / "Resources" / "SampleData" / "CTQA-phantom" / "dicom"
-    return folder if folder.is_dir() else None
+def _facts(node: slicer.vtkMRMLScalarVolumeNode) -> VolumeFacts:
+    if node.GetID() in overlay_ids(slicer.mrmlScene) or is_difference(node):
+        return VolumeFacts((), (), _("This is a result of this module, not a CT. Choose the CT it was made from."))
+    return volume_facts(node)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import shutil
+import signal
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -30,7 +33,7 @@ class WorkerProcess:
     Args:
         parent: widget that owns the process, so that none outlives the application.
         on_message: called with each message, on the main thread.
-        on_end: called when the process ends without :meth:`stop`, or could not be started.
+        on_end: called when the process ends without :meth:`stop` or :meth:`retire`, or could not be started.
     """
 
     def __init__(
@@ -38,8 +41,12 @@ class WorkerProcess:
     ) -> None:
         self._parent, self._on_message, self._on_end = parent, on_message, on_end
         self._process: qt.QProcess | None = None
+        self._python = self._started = 0
         self._rest = b""
         self._log: deque[str] = deque(maxlen=_LOG_LINES)
+        self._leaving: list[_Leaving] = []
+        self._timer = qt.QTimer(parent)
+        self._timer.timeout.connect(self._urge)
 
     @property
     def running(self) -> bool:
@@ -48,8 +55,13 @@ class WorkerProcess:
 
     @property
     def process_id(self) -> int:
-        """Its number in the operating system, 0 without a process."""
+        """Number in the operating system of what was started, 0 without a process."""
         return int(self._process.processId()) if self._process is not None else 0
+
+    @property
+    def python_id(self) -> int:
+        """Number of the process that works: another one where PythonSlicer is a launcher; 0 until it said so."""
+        return self._python
 
     @property
     def log(self) -> str:
@@ -64,23 +76,50 @@ class WorkerProcess:
             self._process.write(encode(message).encode("ascii"))
 
     def stop(self) -> None:
-        """End the process: closed input lets it finish by itself, then it is terminated, then killed.
+        """End the process and wait for it: closed input lets it finish by itself, then it is terminated, then killed.
 
-        Returns within three seconds; :meth:`send` starts a new one.
+        Returns within three seconds; :meth:`send` starts a new one. For the end of the module; elsewhere
+        :meth:`retire`, which does not wait.
         """
+        self.retire()
+        self._timer.stop()
+        leaving, self._leaving = self._leaving, []
+        for one in leaving:
+            if not one.process.waitForFinished(_TERMINATE_MS):
+                one.process.terminate()
+                if not one.process.waitForFinished(_TERMINATE_MS):
+                    one.process.kill()
+                    one.process.waitForFinished(_KILL_MS)
+                one.kill_python()
+            one.process.deleteLater()
+
+    def retire(self) -> None:
+        """Let go of the process, which is given half a second to end, is then terminated, then killed; never waits."""
         process, self._process = self._process, None
         if process is None:
             return
         process.closeWriteChannel()  # also ends a Python that runs under a launcher, which a signal would not reach
-        if not process.waitForFinished(_TERMINATE_MS):
-            process.terminate()
-            if not process.waitForFinished(_TERMINATE_MS):
-                process.kill()
-                process.waitForFinished(_KILL_MS)
-        process.deleteLater()
+        self._leaving.append(_Leaving(process, self._started, self._python))
+        self._python = 0
+        self._timer.start(_TERMINATE_MS)
+
+    def _urge(self) -> None:
+        for one in list(self._leaving):
+            one.urged += 1
+            if one.process.state() == qt.QProcess.NotRunning:
+                self._leaving.remove(one)
+                one.process.deleteLater()
+            elif one.urged == 1:
+                one.process.terminate()
+            else:
+                one.process.kill()
+            if one.urged > 1:
+                one.kill_python()
+        if not self._leaving:
+            self._timer.stop()
 
     def _start(self) -> None:
-        self._rest = b""
+        self._rest, self._python, self._started = b"", 0, 0
         self._log.clear()
         process = qt.QProcess(self._parent)
         process.readyReadStandardOutput.connect(lambda: self._read(process))
@@ -91,14 +130,19 @@ class WorkerProcess:
         process.start(shutil.which("PythonSlicer") or sys.executable, ["-u", "-c", _START, str(_LIBRARY_PARENT)])
 
     def _read(self, process: qt.QProcess) -> None:
-        *lines, self._rest = (self._rest + bytes(process.readAllStandardOutput().data())).split(b"\n")
+        data = bytes(process.readAllStandardOutput().data())
+        if process is not self._process:  # the last words of one that was let go
+            return
+        *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             try:
                 message = decode(line)
             except BadRequestError:
                 self._log.append(line.decode("utf-8", "replace"))
                 continue
-            if process is self._process:  # not the last words of one that was stopped
+            if message["t"] == "ready":
+                self._python, self._started = int(message.get("pid", 0)), int(process.processId())
+            if process is self._process:  # a message may have made the host let it go
                 self._on_message(message)
 
     def _read_log(self, process: qt.QProcess) -> None:
@@ -113,8 +157,28 @@ class WorkerProcess:
         if process is not self._process:
             return
         self._read(process)
-        self._process = None
+        if process is not self._process:
+            return
+        _Leaving(
+            process, self._started, self._python
+        ).kill_python()  # a launcher that was killed leaves its Python behind
+        self._process, self._python = None, 0
         process.deleteLater()
         if self._log:
             logging.debug("CTQualityAssessment worker: %s", self.log)
         self._on_end()
+
+
+class _Leaving:
+    """A process that was let go, and how often it was told to end."""
+
+    def __init__(self, process: qt.QProcess, started: int, python: int) -> None:
+        self.process, self.urged = process, 0
+        self._started, self._python = started, python
+
+    def kill_python(self) -> None:
+        """End the Python under a launcher; harmless where there is no launcher or it is gone."""
+        if self._python and self._python != self._started:
+            with contextlib.suppress(OSError):
+                os.kill(self._python, getattr(signal, "SIGKILL", signal.SIGTERM))
+            self._python = 0

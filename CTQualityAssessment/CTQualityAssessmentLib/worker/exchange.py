@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.measures import PhysicalMeasures
 from CTQualityAssessmentLib.results import AttentionMap, VolumeAssessment
 from CTQualityAssessmentLib.volume import AcquisitionFacts, SliceExposure, Volume
-from CTQualityAssessmentLib.worker.protocol import AssessRequest
+from CTQualityAssessmentLib.worker.protocol import AssessRequest, MeasureRequest
 
 ASSESSMENT = "assessment.json"
 ATTENTION = "attention.npz"
+MEASURES = "measures.json"
 
 
 class ExchangeError(CTQAError):
@@ -47,7 +49,7 @@ def write_volume(path: Path, volume: Volume) -> dict[str, Any]:
     }
 
 
-def read_volume_file(request: AssessRequest) -> Volume:
+def read_volume_file(request: AssessRequest | MeasureRequest) -> Volume:
     """The volume of a request with an ``array``; an ``.npy`` is mapped, not read.
 
     Raises:
@@ -97,6 +99,25 @@ def read_result(folder: Path) -> VolumeAssessment:
         assessment = VolumeAssessment.from_dict(json.loads((folder / ASSESSMENT).read_text(encoding="utf-8")))
         return replace(assessment, attention=tuple(_attention(folder / ATTENTION)))
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise ExchangeError from error
+
+
+def write_measured(folder: Path, measures: PhysicalMeasures) -> None:
+    """Write the physical measures into ``folder``, complete or not at all."""
+    part = folder / f".{MEASURES}"
+    part.write_text(json.dumps(measures.to_dict(), allow_nan=False), encoding="utf-8")
+    part.replace(folder / MEASURES)
+
+
+def read_measured(folder: Path) -> PhysicalMeasures:
+    """The measures that :func:`write_measured` wrote.
+
+    Raises:
+        ExchangeError: the file is missing or damaged.
+    """
+    try:
+        return PhysicalMeasures.from_dict(json.loads((folder / MEASURES).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ExchangeError from error
 
 

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from CTQualityAssessmentLib import __version__
-from CTQualityAssessmentLib.worker.exchange import read_volume_file, write_result
+from CTQualityAssessmentLib.worker.exchange import read_volume_file, write_measured, write_result
 from CTQualityAssessmentLib.worker.faults import describe, is_out_of_memory
 from CTQualityAssessmentLib.worker.protocol import (
     CLOSING_SECONDS,
     PROTOCOL,
     AssessRequest,
     BadRequestError,
+    MeasureRequest,
     RunCancelledError,
     decode,
     encode,
@@ -54,18 +55,21 @@ class Worker:
         self._requests = requests
         self._messages = messages
         self._writing = threading.Lock()
-        self._waiting: queue.Queue[AssessRequest | None] = queue.Queue()
+        self._waiting: queue.Queue[AssessRequest | MeasureRequest | None] = queue.Queue()
         self._cancelled: set[str] = set()
         self._closed = threading.Event()
         self._model: tuple[tuple[str | None, str], LoadedModel] | None = None
 
     def serve(self) -> None:
         """Work until the input closes."""
-        self._send({"t": "ready", "protocol": PROTOCOL, "version": __version__})
+        self._send({"t": "ready", "protocol": PROTOCOL, "version": __version__, "pid": os.getpid()})
         threading.Thread(target=self._listen, daemon=True).start()
         while (request := self._waiting.get()) is not None and not self._closed.is_set():
             try:
-                self._assess(request)
+                if isinstance(request, MeasureRequest):
+                    self._measure(request)
+                else:
+                    self._assess(request)
             except Exception as error:
                 if os.environ.get("CTQA_TRACEBACK") == "1":
                     traceback.print_exc()
@@ -79,6 +83,8 @@ class Worker:
                 message = decode(line)
                 if message["t"] == "assess":
                     self._waiting.put(AssessRequest.from_message(message))
+                elif message["t"] == "measure":
+                    self._waiting.put(MeasureRequest.from_message(message))
                 elif message["t"] == "cancel":
                     self._cancelled.add(str(message.get("id")))
                 elif message["t"] == "quit":
@@ -120,6 +126,29 @@ class Worker:
             raise RunCancelledError
         write_result(Path(request.folder), assessment)
         self._send({"t": "done", "id": request.id, "partial": assessment.partial, "folder": request.folder})
+
+    def _measure(self, request: MeasureRequest) -> None:
+        """Measure a few slices first, so that there is something to read at once, then all."""
+        from CTQualityAssessmentLib.assessment.measures import measure_volume
+        from CTQualityAssessmentLib.assessment.measures.preview import spread_slices
+
+        def cancelled() -> bool:
+            return self._closed.is_set() or request.id in self._cancelled
+
+        if cancelled():
+            raise RunCancelledError
+        volume = read_volume_file(request)
+        few = spread_slices(volume)
+        if few is not None:
+            first = measure_volume(few, cancelled=cancelled)
+            told = {"t": "measured", "id": request.id, "measures": first.to_dict(), "slices": few.slice_count}
+            self._send(told)
+        progress = _ProgressMessages(self._send, request.id)
+        measures = measure_volume(volume, progress=progress, cancelled=cancelled)
+        if measures.partial:
+            raise RunCancelledError
+        write_measured(Path(request.folder), measures)
+        self._send({"t": "done", "id": request.id, "partial": False, "folder": request.folder})
 
     def _read(self, request: AssessRequest, progress: _ProgressMessages, cancelled: Callable[[], bool]) -> Volume:
         if request.array is not None:

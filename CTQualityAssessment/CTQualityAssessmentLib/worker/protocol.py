@@ -9,6 +9,7 @@ Host to worker::
 
     {"t": "assess", "id": "7", "array": "/private/hu.npy", "ijk_to_ras": [[...], ...], "folder": "/private/7", ...}
     {"t": "assess", "id": "7", "path": "/ct", "series": "2", "folder": "/private/7", ...}
+    {"t": "measure", "id": "8", "array": "/private/hu.npy", "ijk_to_ras": [[...], ...], "folder": "/private/8", ...}
     {"t": "cancel", "id": "7"}          stop at the next batch; what was scored is kept
     {"t": "quit"}                       the same as closing the input
 
@@ -17,20 +18,25 @@ Fields of ``assess``, see :class:`AssessRequest`: the input is either ``array`` 
 on ``/dev/shm`` is shared memory) or ``path`` (anything that ``ctqa assess`` reads). Requests are served one after the
 other; a cancel for one that still waits drops it.
 
+``measure`` asks for the physical measures, which need no torch, see :class:`MeasureRequest`.
+
 Worker to host::
 
-    {"t": "ready", "protocol": 1, "version": "0.1.0"}
+    {"t": "ready", "protocol": 1, "version": "0.1.0", "pid": 4711}
     {"t": "progress", "id": "7", "done": 12, "total": 180, "message": "Assessing slices", "eta_s": 41.0}
     {"t": "slice", "id": "7", "slice": {"index": 12, "score": 3.1, ...}}
     {"t": "note", "id": "7", "text": "The graphics card ran out of memory; going on with 2 slices at a time."}
+    {"t": "measured", "id": "8", "measures": {...}, "slices": 8}
     {"t": "done", "id": "7", "partial": false, "folder": "/private/7"}
     {"t": "error", "id": "7", "kind": "oom", "problem": "...", "advice": "..."}
 
 Each request ends with exactly one ``done`` or ``error``. ``eta_s`` is null until it can be told. ``slice`` holds a
 :class:`~CTQualityAssessmentLib.results.SliceAssessment` as a dictionary. After ``done``, ``folder`` holds
 ``assessment.json`` and, where attention was asked for, ``attention.npz``; read both with
-:func:`~CTQualityAssessmentLib.worker.exchange.read_result`. ``kind`` is one of :data:`ERROR_KINDS`. No message holds a
-patient tag, UID or date, and none but ``folder`` a path.
+:func:`~CTQualityAssessmentLib.worker.exchange.read_result`. After a ``measure`` it holds ``measures.json``, read with
+:func:`~CTQualityAssessmentLib.worker.exchange.read_measured`; ``measured`` brings the figures of a few slices before
+that. ``pid`` is the process that works: under a launcher another one than the host started. ``kind`` is one of
+:data:`ERROR_KINDS`. No message holds a patient tag, UID or date, and none but ``folder`` a path.
 """
 
 from __future__ import annotations
@@ -132,15 +138,50 @@ class AssessRequest:
             BadRequestError: a field is missing, unknown or impossible.
         """
         given = {name: value for name, value in message.items() if name != "t"}
-        unknown = set(given) - {f.name for f in fields(cls)}
-        if unknown:
-            raise BadRequestError("it has unknown fields")
-        if not all(isinstance(given.get(name), str) for name in ("id", "folder")):
-            raise BadRequestError("id and folder are texts")
+        _check_fields(cls, given)
         try:
             return cls(**given)
         except TypeError:
             raise BadRequestError("a field has the wrong type") from None
+
+
+@dataclass(frozen=True)
+class MeasureRequest:
+    """One volume to measure; the fields are those of :class:`AssessRequest`, with an ``array`` always."""
+
+    id: str
+    folder: str
+    array: str
+    ijk_to_ras: list[list[float]]
+    acquisition_axis: int = 2
+    facts: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    units: str = "HU"
+
+    def to_message(self) -> dict[str, Any]:
+        """The message that asks for this."""
+        return {"t": "measure", **asdict(self)}
+
+    @classmethod
+    def from_message(cls, message: dict[str, Any]) -> MeasureRequest:
+        """Inverse of :meth:`to_message`.
+
+        Raises:
+            BadRequestError: a field is missing, unknown or impossible.
+        """
+        given = {name: value for name, value in message.items() if name != "t"}
+        _check_fields(cls, given)
+        try:
+            return cls(**given)
+        except TypeError:
+            raise BadRequestError("a field is missing") from None
+
+
+def _check_fields(kind: type, given: dict[str, Any]) -> None:
+    if set(given) - {f.name for f in fields(kind)}:
+        raise BadRequestError("it has unknown fields")
+    if not all(isinstance(given.get(name), str) for name in ("id", "folder")):
+        raise BadRequestError("id and folder are texts")
 
 
 def encode(message: dict[str, Any]) -> str:

@@ -93,7 +93,11 @@ class _Wrapper:
 #: How the widget of a parameter is read, written and noticed; None stands for node references.
 _ACCESS = {
     bool: (lambda widget: widget.isChecked(), lambda widget, value: widget.setChecked(value), "toggled"),
-    float: (lambda widget: widget.value, lambda widget, value: setattr(widget, "value", value), "valueChanged"),
+    float: (
+        lambda widget: widget.property("value"),
+        lambda widget, value: widget.setProperty("value", value),
+        "valueChanged",
+    ),
     None: (lambda widget: widget.currentNode(), lambda widget, node: widget.setCurrentNode(node), "currentNodeChanged"),
 }
 

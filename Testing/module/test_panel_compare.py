@@ -1,0 +1,159 @@
+"""Compare: two volumes linked side by side, their difference, and the way back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import slicer
+import vtk
+from CTQualityAssessmentLib.mrml.assessment_nodes import add_assessment
+from CTQualityAssessmentLib.mrml.compare_layout import SIDE_BY_SIDE, WITH_DIFFERENCE
+from CTQualityAssessmentLib.mrml.difference import NOT_COVERED, NoOverlapError, find_differences, subtract
+from CTQualityAssessmentLib.mrml.scene import nodes_of_class
+from CTQualityAssessmentLib.mrml.slice_positions import slice_in_view
+from CTQualityAssessmentLib.volume import Volume
+
+from Testing.assessment_factory import affine, make_assessment, make_body, make_volume
+
+
+def noisy(ijk_to_ras=None, seed=0, shift=0):
+    volume = make_volume((6, 40, 48), ijk_to_ras)
+    volume.hu[:] += np.random.default_rng(seed).integers(-20, 21, volume.hu.shape).astype(np.int16) + shift
+    return volume
+
+
+@pytest.fixture
+def pair(window):
+    first = window.add_volume(noisy(), "CT")
+    second = window.add_volume(noisy(seed=1, shift=10), "other kernel")
+    window.ui.inputSelector.setCurrentNode(first)
+    window.ui.compareSelector.setCurrentNode(second)
+    return first, second
+
+
+def compare_views():
+    manager = slicer.app.layoutManager()
+    return {name: manager.sliceWidget(name) for name in manager.sliceViewNames() if name.startswith("CTQA")}
+
+
+def test_denoise_is_off_and_says_why(window):
+    """A button that pretends would be worse than none."""
+    assert not window.ui.denoiseButton.enabled
+    assert "No denoiser is installed" in window.ui.denoiseButton.toolTip
+
+
+def test_buttons_say_what_is_missing(window, pair):
+    first, _ = pair
+    assert window.ui.sideBySideButton.enabled and window.ui.differenceButton.enabled
+    window.ui.compareSelector.setCurrentNode(first)
+    assert not window.ui.sideBySideButton.enabled
+    assert "another volume" in window.ui.sideBySideButton.toolTip
+    window.ui.compareSelector.setCurrentNode(None)
+    assert "second volume" in window.ui.differenceButton.toolTip
+    assert not window.ui.usualLayoutButton.enabled
+
+
+def test_side_by_side_is_linked_in_the_same_window_and_place_and_goes_back(window, pair):
+    first, second = pair
+    first.GetDisplayNode().SetWindowLevel(1500, -600)
+    manager = slicer.app.layoutManager()
+    window.ui.sideBySideButton.click()
+    assert manager.layout == SIDE_BY_SIDE
+    shown = compare_views()
+    composites = {name: widget.mrmlSliceCompositeNode() for name, widget in shown.items()}
+    assert composites["CTQAInput"].GetBackgroundVolumeID() == first.GetID()
+    assert composites["CTQACompared"].GetBackgroundVolumeID() == second.GetID()
+    assert all(c.GetLinkedControl() and c.GetHotLinkedControl() for c in composites.values())
+    assert len({widget.mrmlSliceNode().GetViewGroup() for widget in shown.values()}) == 1
+    assert second.GetDisplayNode().GetWindow() == 1500 and second.GetDisplayNode().GetLevel() == -600
+    matrices = [slicer.util.arrayFromVTKMatrix(w.mrmlSliceNode().GetSliceToRAS()) for w in shown.values()]
+    assert np.allclose(matrices[0], matrices[1])
+    assert window.ui.usualLayoutButton.enabled
+    window.ui.usualLayoutButton.click()
+    assert manager.layout == 3
+
+
+def test_a_jump_moves_both_images(window, pair):
+    """Linked views do not follow a move that a program makes: the wrong slice beside the right one misleads."""
+    first, _ = pair
+    volume = noisy()
+    scores = [3.0, 1.2, 2.4, 0.6, 3.1, 1.8]
+    add_assessment(window.scene, first, make_assessment(volume, scores), make_body(volume))
+    window.panel.refresh()
+    window.ui.differenceButton.click()
+    window.ui.worstButton.click()
+    indices = {slice_in_view(w.mrmlSliceNode(), first, 2) for w in compare_views().values()}
+    assert indices == {3}
+    assert window.panel.results.current_slice() == 3
+
+
+def test_the_difference_is_exact_stands_beside_and_goes_with_the_results(window, pair):
+    first, second = pair
+    before = len(nodes_of_class(window.scene, "vtkMRMLScalarVolumeNode"))
+    window.ui.differenceButton.click()
+    assert slicer.app.layoutManager().layout == WITH_DIFFERENCE
+    (node,) = find_differences(window.scene, first)
+    arrays = [slicer.util.arrayFromVolume(one).astype(int) for one in (first, second)]
+    assert np.array_equal(slicer.util.arrayFromVolume(node), arrays[1] - arrays[0])
+    assert "10." in window.ui.compareLabel.text or "9." in window.ui.compareLabel.text
+    assert compare_views()["CTQADifference"].mrmlSliceCompositeNode().GetBackgroundVolumeID() == node.GetID()
+    window.ui.differenceButton.click()  # again: replaced, not piled up
+    (node,) = find_differences(window.scene, first)
+    window.ui.inputSelector.setCurrentNode(node)
+    assert not window.ui.assessButton.enabled
+    assert "not a CT" in window.ui.volumeWarningLabel.text
+    window.ui.inputSelector.setCurrentNode(first)
+    assert window.ui.removeResultsButton.enabled
+    window.ui.removeResultsButton.click()
+    assert len(nodes_of_class(window.scene, "vtkMRMLScalarVolumeNode")) == before
+    assert compare_views()["CTQADifference"].mrmlSliceCompositeNode().GetBackgroundVolumeID() is None
+
+
+def ramp(ijk_to_ras, shape=(10, 30, 30)):
+    """A volume whose HU is a linear function of the place, which linear interpolation reproduces exactly."""
+    k, j, i = np.indices(shape)
+    points = np.stack([i, j, k, np.ones(shape)], axis=-1) @ ijk_to_ras.T
+    return Volume((points[..., :3] @ [1.0, -0.5, 0.7]).astype(np.float32), ijk_to_ras)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        affine(spacing=(1.0, 1.0, 3.0)),
+        affine(rotation_deg=(10.0, 4.0, -6.0)),
+        affine(flip=(1, -1, -1), origin=(20.0, -75.0, 140.0)),
+        affine(permutation=(2, 0, 1)),
+    ],
+)
+def test_another_grid_is_met_at_the_same_place_in_the_patient(module, other):
+    """Subtracting voxel k from voxel k of another grid shows anatomy as a difference."""
+    found = subtract(ramp(affine(), (6, 20, 24)), ramp(other))
+    there = found.values != NOT_COVERED
+    assert found.resampled and 0.02 < found.covered <= 1.0
+    assert found.covered == pytest.approx(there.mean())
+    assert np.abs(found.values[there]).max() <= 3  # half a voxel at the rim is held, not extrapolated
+    assert np.median(np.abs(found.values[there])) == 0
+
+
+def test_volumes_apart_are_told(window, pair):
+    _, second = pair
+    far = window.scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    move = vtk.vtkTransform()
+    move.Translate(0, 0, 5000)
+    far.SetMatrixTransformToParent(move.GetMatrix())
+    second.SetAndObserveTransformNodeID(far.GetID())
+    window.ui.differenceButton.click()
+    assert "do not overlap" in window.ui.compareLabel.text
+    assert slicer.app.layoutManager().layout == 3
+    with pytest.raises(NoOverlapError):
+        subtract(make_volume(), make_volume(ijk_to_ras=affine(origin=(9e3, 0, 0))))
+
+
+def test_layouts_are_known_from_the_start(module, window):
+    """A scene that was saved in such a layout would open with empty views."""
+    module.CTQualityAssessment(type("Parent", (), {})())
+    (slot,) = slicer.app.connected["startupCompleted()"]
+    node = slicer.vtkMRMLLayoutNode()
+    slicer.app.layoutManager()._layout_node = node
+    slot()
+    assert node.IsLayoutDescription(SIDE_BY_SIDE) and node.IsLayoutDescription(WITH_DIFFERENCE)
