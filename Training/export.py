@@ -1,6 +1,8 @@
 """Makes a model bundle of a training run: weights, novelty statistics, metadata, model card.
 
 python -m Training.export runs/clinreadnet --to CTQualityAssessment/Resources/Models --evaluation build/evaluation.json
+
+With a bundle in the place of the run, only the figures in its metadata and card are renewed.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from CTQualityAssessmentLib.windows import WINDOWS
 
 from Training.data.challenge import LabelledImage, read_challenge_folder
 from Training.data.sources import PATIENTS, data_folder
+from Training.model_card import model_card
 from Training.recipe import Recipe, read_recipe
 
 STATEMENT = (
@@ -125,6 +128,26 @@ def export(run: Path, parent: Path, evaluation: list[dict[str, Any]] | None = No
     return target
 
 
+def renew_evaluation(bundle: Path, evaluation: list[dict[str, Any]]) -> Path:
+    """Writes figures measured after a bundle was made into its metadata and card; the weights stay as they are."""
+    file = bundle / "configs" / "metadata.json"
+    metadata = json.loads(file.read_text(encoding="utf-8"))
+    metadata["eval_metrics"] = _eval_metrics(evaluation)
+    metadata["ctqa"]["evaluation"] = evaluation
+    for path, content in (
+        (file, json.dumps(metadata, indent=2)),
+        (bundle / "docs" / "README.md", model_card(metadata)),
+    ):
+        partial = path.with_suffix(".partial")
+        partial.write_text(content + "\n", encoding="utf-8")
+        partial.replace(path)
+    return bundle
+
+
+def _eval_metrics(evaluation: list[dict[str, Any]] | None) -> dict[str, dict[str, float]]:
+    return {row["name"]: {k: v[0] for k, v in row["figures"].items()} for row in evaluation or []}
+
+
 def bundle_metadata(
     recipe: Recipe,
     network: torch.nn.Module,
@@ -156,7 +179,7 @@ def bundle_metadata(
             "ClinReadNet, arXiv 2606.10372 (abstract)",
             "Lee et al., Med. Image Anal. 99:103343, 2025 (LDCTIQAC2023)",
         ],
-        "eval_metrics": {row["name"]: {k: v[0] for k, v in row["figures"].items()} for row in evaluation or []},
+        "eval_metrics": _eval_metrics(evaluation),
         "network_data_format": {
             "inputs": {
                 "image": {
@@ -204,47 +227,6 @@ def bundle_metadata(
     }
 
 
-def model_card(metadata: dict[str, Any]) -> str:
-    """``docs/README.md`` from the metadata, so that the two never disagree."""
-    ours = metadata["ctqa"]
-    lines = [
-        f"# {metadata['name']} {metadata['version']}",
-        "",
-        f"**{ours['statement']}**",
-        "",
-        metadata["description"],
-        "",
-        "## Intended use",
-        metadata["intended_use"],
-        "",
-        "## Training data",
-        f"{ours['training_images']} simulated images of {len(ours['training_patients'])} patients and phantoms "
-        f"({', '.join(ours['training_patients'])}). Never trained on: {', '.join(ours['held_out_patients'])}.",
-        "",
-        *[f"- {source}" for source in metadata["data_source"].split("; ")],
-        "",
-        "## Limits",
-        *[f"- {limit}" for limit in ours["limits"]],
-        "",
-        "## Figures on the held-out patients",
-        "Against surrogate labels of simulated images, with the 95 % bootstrap interval over source slices. They say",
-        "how well the network learned the simulation, not how well it agrees with radiologists.",
-        "",
-        "| scorer | n | PLCC | SROCC | KROCC | sum | MAE |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in ours["evaluation"]:
-        cells = [f"{v[0]:.3f} [{v[1]:.3f}, {v[2]:.3f}]" for v in row["figures"].values()]
-        lines.append(f"| {row['name']} | {row['images']} | " + " | ".join(cells) + " |")
-    lines += [
-        "",
-        "## Identity",
-        f"{ours['parameters']:,} parameters, stored as float16. SHA-256 of the weights: `{ours['sha256']}`.",
-        f"Window `{ours['window']}`, input {ours['input_size']} px. Licence: Apache-2.0.",
-    ]
-    return "\n".join(lines)
-
-
 def _collections(held_out: tuple[str, ...]) -> list[str]:
     """Title, DOI and licence of the collections that were trained on, from the data folder's manifest."""
     manifest = json.loads((data_folder() / "manifest.json").read_text(encoding="utf-8"))
@@ -272,12 +254,19 @@ _INFERENCE = {
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path)
-    parser.add_argument("--to", type=Path, required=True, help="folder that bundles live in")
+    parser.add_argument("run", type=Path, help="run folder of Training.train, or a bundle")
+    parser.add_argument("--to", type=Path, help="folder that bundles live in")
     parser.add_argument("--evaluation", type=Path, help="table written by Training.evaluate --out")
     arguments = parser.parse_args()
     evaluation = json.loads(arguments.evaluation.read_text(encoding="utf-8")) if arguments.evaluation else None
-    print(export(arguments.run, arguments.to, evaluation))
+    if (arguments.run / "configs").is_dir():
+        if evaluation is None:
+            parser.error("a bundle needs --evaluation: the figures to write into it")
+        print(renew_evaluation(arguments.run, evaluation))
+    elif arguments.to is None:
+        parser.error("a run needs --to: the folder to put the bundle into")
+    else:
+        print(export(arguments.run, arguments.to, evaluation))
 
 
 if __name__ == "__main__":

@@ -134,6 +134,12 @@ def test_a_run_becomes_a_bundle_that_loads_and_is_evaluated(data, tmp_path, monk
     text = "".join(p.read_text() for p in folder.rglob("*.json"))
     assert str(tmp_path) not in text and str(data) not in text
 
+    weights = (folder / "models" / "model.safetensors").read_bytes()
+    again = [{**vars(rows[1]), "name": "measured later"}]
+    export.renew_evaluation(folder, again)
+    assert "| measured later | 8 |" in (folder / "docs" / "README.md").read_text()
+    assert (folder / "models" / "model.safetensors").read_bytes() == weights and load_bundle(folder, "cpu")
+
     plain = recipe_for(data, tmp_path, network={**NETWORK, "temperatures": [1.0]}, name="plain")
     train(plain, tmp_path / "plain")
     assert load_bundle(export.export(tmp_path / "plain", tmp_path / "models"), "cpu").temperatures == ("read",)

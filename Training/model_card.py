@@ -1,0 +1,51 @@
+"""The model card: what a bundle's metadata say, for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def model_card(metadata: dict[str, Any]) -> str:
+    """``docs/README.md`` from the metadata, so that the two never disagree."""
+    ours = metadata["ctqa"]
+    lines = [
+        f"# {metadata['name']} {metadata['version']}",
+        "",
+        f"**{ours['statement']}**",
+        "",
+        metadata["description"],
+        "",
+        "## Intended use",
+        metadata["intended_use"],
+        "",
+        "## Training data",
+        f"{ours['training_images']} simulated images of {len(ours['training_patients'])} patients and phantoms "
+        f"({', '.join(ours['training_patients'])}). Never trained on: {', '.join(ours['held_out_patients'])}.",
+        "",
+        *[f"- {source}" for source in metadata["data_source"].split("; ")],
+        "",
+        "## Limits",
+        *[f"- {limit}" for limit in ours["limits"]],
+        "",
+        "## Figures on the held-out patients",
+        "Against surrogate labels of simulated images, with the 95 % bootstrap interval over source slices. They say",
+        "how well the network learned the simulation, not how well it agrees with radiologists.",
+        "",
+        "| scorer | n | PLCC | SROCC | KROCC | sum | MAE |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in ours["evaluation"]:
+        cells = [f"{v[0]:.3f} [{v[1]:.3f}, {v[2]:.3f}]" for v in row["figures"].values()]
+        lines.append(f"| {row['name']} | {row['images']} | " + " | ".join(cells) + " |")
+    lines += ["", "PLCC within bands of the true score, and pairs of one slice in the right order:", ""]
+    for row in ours["evaluation"]:
+        bands = ", ".join(f"{band} {v[0]:.2f}" for band, v in row["bands"].items())
+        pairs = ", ".join(f"{kind} {right} of {total}" for kind, (right, total) in row["pairs"].items())
+        lines.append(f"- {row['name']}: bands {bands}; pairs {pairs}")
+    lines += [
+        "",
+        "## Identity",
+        f"{ours['parameters']:,} parameters, stored as float16. SHA-256 of the weights: `{ours['sha256']}`.",
+        f"Window `{ours['window']}`, input {ours['input_size']} px. Licence: Apache-2.0.",
+    ]
+    return "\n".join(lines)
