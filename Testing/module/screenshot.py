@@ -31,6 +31,7 @@ def main(picture: Path, models: str = "") -> None:
         application = qt.QApplication.instance() or qt.QApplication([])
         application.setStyle("Fusion")
         module = conftest.import_module_file()
+        qt.speak_pyside(__name__)
         window = conftest.open_window(module, patch)
         window.main_window.resize(_WIDTH, 2000)
         window.main_window.show()
@@ -44,6 +45,8 @@ def main(picture: Path, models: str = "") -> None:
         window.ui.assessButton.click()
         window.wait(lambda: not window.panel.assess.run.busy, seconds=900)
         times.append(time.monotonic())
+        steps = ("load", "first figures", "all figures", "assess with start of torch")
+        print(", ".join(f"{name} {b - a:.1f} s" for name, a, b in zip(steps, times[:-1], times[1:], strict=True)))
         window.panel.results.jump_to_rank(0)
         window.panel.overlays.choose("Attention focus stage 3")
         compare_with_a_smoothed_copy(window)
@@ -53,8 +56,6 @@ def main(picture: Path, models: str = "") -> None:
         application.processEvents()
         save_columns(window, picture.with_name(f"{picture.stem}-dark.png"))
         print(*(getattr(window.ui, name).text() for name in ("statusLabel", "verdictLabel", "compareLabel")))
-        steps = ("load", "first figures", "all figures", "assess with start of torch")
-        print(", ".join(f"{name} {b - a:.1f} s" for name, a, b in zip(steps, times, times[1:], strict=True)))
         window.close()
 
 
@@ -90,7 +91,8 @@ def save_columns(window, picture: Path) -> None:
             painter.drawPixmap(QtCore.QPoint(x, y), one)
             y += one.height() + _GAP
     painter.end()
-    few = page.toImage().convertToFormat(QtGui.QImage.Format_Indexed8)  # a third of the bytes
+    plain = QtCore.Qt.ThresholdDither | QtCore.Qt.AvoidDither  # flat colours, which PNG makes small
+    few = page.toImage().convertToFormat(QtGui.QImage.Format_Indexed8, plain)
     assert few.save(str(picture))
 
 
@@ -108,6 +110,8 @@ def dark_palette(qt):
     palette.setColor(QtGui.QPalette.Text, QtGui.QColor(230, 230, 230))
     palette.setColor(QtGui.QPalette.WindowText, QtGui.QColor(230, 230, 230))
     palette.setColor(QtGui.QPalette.ButtonText, QtGui.QColor(230, 230, 230))
+    for role in (QtGui.QPalette.Text, QtGui.QPalette.WindowText, QtGui.QPalette.ButtonText):
+        palette.setColor(QtGui.QPalette.Disabled, role, QtGui.QColor(120, 120, 120))
     return palette
 
 

@@ -55,6 +55,15 @@ def test_the_tab_key_goes_through_all_controls_in_the_order_of_work():
     assert list(dict.fromkeys(order)) == list(dict.fromkeys(sections.values()))
 
 
+def test_no_row_of_buttons_holds_a_row_of_the_form():
+    """Qt loads it without a word, and the controls lie between buttons that they have nothing to do with."""
+    for layout in UI.iter("layout"):
+        in_grid = [item.get("row") is not None for item in layout.findall("item")]
+        assert all(in_grid) if layout.get("class") == "QFormLayout" else not any(in_grid), layout.get("name")
+        places = [(item.get("row"), item.get("column")) for item in layout.findall("item") if item.get("row")]
+        assert len(places) == len(set(places)), layout.get("name")
+
+
 def test_no_control_speaks_of_a_parameter_that_is_not_there(module):
     """An unknown name stops the panel from opening."""
     from CTQualityAssessmentLib.panel.parameters import PanelParameters

@@ -67,8 +67,9 @@ def test_index_entry_keeps_the_rules_of_the_index():
 def test_screenshots_of_the_readme_are_there_and_small():
     """A page that loads for seconds is closed; one with broken pictures is not believed."""
     pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
-    assert pictures
+    assert "Resources/Screenshots/panel.png" in pictures
     assert [p for p in pictures if not (ROOT / p).is_file()] == []
+    assert (ROOT / "Resources" / "Screenshots" / "panel.png").stat().st_size <= 300_000
 
 
 def test_repository_can_be_cloned_by_the_index():
