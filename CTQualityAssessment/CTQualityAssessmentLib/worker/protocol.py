@@ -157,6 +157,7 @@ class MeasureRequest:
     facts: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     units: str = "HU"
+    exposures: list[list[float | None]] = field(default_factory=list)
 
     def to_message(self) -> dict[str, Any]:
         """The message that asks for this."""

@@ -170,6 +170,6 @@ def test_novelty_accepts_what_it_was_fitted_on_and_refuses_what_lies_elsewhere()
     model = NoveltyModel.fit(training, components=6)
     again = NoveltyModel(**model.tensors())
     assert (model(training) > 1).float().mean() < 0.02
-    assert torch.equal(model(training), again(training))
+    torch.testing.assert_close(again(training), model(training))  # another memory layout rounds otherwise
     off_plane = training[:50] + 3 * torch.randn(50, 40, generator=generator)
     assert (model(off_plane) > 1).all() and (model(training[:50] * 8) > 1).float().mean() > 0.9
