@@ -30,6 +30,7 @@ REASONS: dict[str, str] = {
     "beyond-field": "The patient reaches beyond the field of view.",
     "no-ctdivol": "The headers give no CTDIvol.",
     "no-phantom": "The headers do not say to which phantom, 16 or 32 cm, CTDIvol refers.",
+    "not-trunk": "The headers do not name a part of the trunk, for which the dose factors are.",
     "head": "The dose factors used here are for the trunk; those of a head are others (AAPM Report 293).",
     "outside-fit": "The diameter lies outside the range that the dose factors were fitted to.",
     "not-run": "The measurement was cancelled before this slice.",

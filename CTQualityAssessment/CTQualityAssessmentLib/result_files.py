@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from CTQualityAssessmentLib.volume import Volume
 
 
+#: Files that not every run writes: those of an earlier run must not stay beside the results of another volume.
+OPTIONAL_FILES = ("figures.png", "scene.mrb", "report.dcm", "attention-*-stage[1-4].dcm")
+
+
 def missing_for_scene() -> str | None:
     """Why a scene cannot be written here, as a sentence; None where it can."""
     return "the package slicer-core is not installed." if importlib.util.find_spec("slicer") is None else None
@@ -60,7 +64,9 @@ def write_results(
     progress(1, 3, "Drawing figures")
     if figures:
         write_figures(folder / "figures.png", volume, assessment)
-    write_web_page(folder / "index.html", assessment, volume=volume, measures=measures, scene=scene)
+    write_web_page(
+        folder / "index.html", assessment, volume=volume, measures=measures, scene=scene, dicom=source is not None
+    )
     progress(2, 3, "Saving the scene")
     if scene:
         _write_scene(folder / "scene.mrb", volume, assessment)

@@ -52,17 +52,22 @@ class BatchFolder:
         """
         from filelock import FileLock, Timeout
 
+        lock = FileLock(self._ledger / "lock", timeout=0, mode=0o600)
         try:
             self._ledger.mkdir(parents=True, exist_ok=True)
             self.studies.mkdir(exist_ok=True)
-            with FileLock(self._ledger / "lock", timeout=0, mode=0o600):
-                self._create_key()
-                self._sweep()
-                yield
+            lock.acquire()
+            self._create_key()
+            self._sweep()
         except Timeout:
             raise OutputBusyError from None
         except OSError as error:
+            lock.release()
             raise _cannot_write(error) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def name_of(self, identity: bytes) -> str:
         """Pseudonym of a study in this folder; where no batch was begun yet, one that no study has.
@@ -123,7 +128,9 @@ class BatchFolder:
                 # No rename replaces a folder that is not empty; between the two renames the study is just not done.
                 with self.scratch() as older:
                     destination.rename(older / "old")
+            _settle(scratch)
             scratch.rename(destination)
+            _settle(self.studies)
         except OSError as error:
             raise _cannot_write(error) from error
         return record
@@ -134,6 +141,8 @@ class BatchFolder:
         unfinished = self._ledger / f"{_SCRATCH}{secrets.token_hex(4)}"
         with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(secrets.token_bytes(_KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
         unfinished.replace(self._ledger / "key")
 
     def _sweep(self) -> None:
@@ -165,11 +174,17 @@ def _write_through(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def _settle(file: Path) -> None:
-    """Wait until a file is on the disk: a rename must not get there before what it renames."""
-    if file.is_file():
-        with file.open("r+b") as opened:
+def _settle(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk: a rename must not get there before them."""
+    if path.is_file():
+        with path.open("r+b") as opened:
             os.fsync(opened.fileno())
+    elif path.is_dir() and os.name == "posix":  # elsewhere a folder cannot be opened
+        opened = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 def _umask() -> int:

@@ -95,3 +95,5 @@ class _DeafToInterrupts(WorkerPlugin):
     def setup(self, worker: Worker) -> None:
         """Runs in the main thread of the worker's process."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Unpacked images go with the worker's own folder, however the worker ends.
+        tempfile.tempdir = worker.local_directory

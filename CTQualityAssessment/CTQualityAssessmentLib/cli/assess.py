@@ -69,15 +69,20 @@ def assess(
         if assessment.partial and assessment.summary.scored == 0:
             error_console.print("Cancelled before a slice was scored; nothing was written.")
             raise typer.Exit(EXIT_CANCELLED)
+        measures = None
         if out is not None:
             from CTQualityAssessmentLib import result_files
             from CTQualityAssessmentLib.assessment.measures import measure_volume
             from CTQualityAssessmentLib.reporting.folder import result_folder
 
             measures = measure_volume(volume, progress=progress, cancelled=cancelled)
+            if measures.partial:
+                error_console.print(
+                    "PARTIAL: cancelled while measuring; the physical measures are of a part of the slices."
+                )
             if missing := result_files.missing_for_scene() if not no_scene else None:
                 error_console.print(f"scene.mrb is left out: {missing}")
-            with result_folder(out) as folder:
+            with result_folder(out, optional=result_files.OPTIONAL_FILES) as folder:
                 result_files.write_results(
                     folder,
                     volume,
@@ -94,7 +99,7 @@ def assess(
             sys.stdout.write(to_json(assessment))
         else:
             _print_summary(assessment)
-        if assessment.partial:
+        if assessment.partial or (measures is not None and measures.partial):
             raise typer.Exit(EXIT_CANCELLED)
         if assessment.summary.scored == 0:
             raise typer.Exit(EXIT_NOTHING_SCORED)

@@ -171,7 +171,8 @@ def _client(
         return processes.remote_workers(scheduler), settings
     count = min(workers or processes.default_workers(), studies)
     # The cores are shared out; who set the number of threads by hand keeps it.
-    threads = int(os.environ.get("OMP_NUM_THREADS") or 0) or max(1, processes.cores() // count)
+    by_hand = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # a list is one number for each nesting level
+    threads = int(by_hand) if by_hand.isdigit() and int(by_hand) else max(1, processes.cores() // count)
     return processes.local_workers(count), replace(settings, threads=threads)
 
 

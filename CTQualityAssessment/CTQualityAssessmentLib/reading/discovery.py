@@ -130,10 +130,14 @@ class _Tree:
                 images.append(file)
             elif has_suffix(file, TIFF_SUFFIXES):
                 tiffs.append(file)
-            elif found := read_frames(file):
-                frames.setdefault(found[0].series_key, []).extend(found)
-            elif name.upper() != "DICOMDIR" and (has_suffix(file, _DICOM_SUFFIXES) or has_preamble(file)):
-                broken.append(file)
+            else:
+                try:
+                    if found := read_frames(file):
+                        frames.setdefault(found[0].series_key, []).extend(found)
+                    elif name.upper() != "DICOMDIR" and (has_suffix(file, _DICOM_SUFFIXES) or has_preamble(file)):
+                        broken.append(file)
+                except OSError:  # one file that the disk does not give must not end the batch
+                    closed.append(file)
         self.others += [self._plain((file,), _format(file)) for file in images]
         if tiffs and not frames:
             self.others.append(self._plain(tuple(tiffs), f"{len(tiffs)} TIFF file(s)", where=folder))
@@ -150,7 +154,7 @@ class _Tree:
     def finished(self) -> list[FoundInput]:
         """Everything, in the natural order of the places."""
         for key in self.spread:
-            self.series[key] = self._stacks([frame for file in self.files[key] for frame in read_frames(file)])
+            self.series[key] = self._stacks([frame for file in self.files[key] for frame in _frames_again(file)])
         found = [one for stacks in self.series.values() for one in stacks] + self.others
         return sorted(found, key=lambda one: (natural_key(one.where), one.series))
 
@@ -258,3 +262,11 @@ def _without_copies(found: list[FoundInput]) -> list[FoundInput]:
                 copies.add(number)
             seen.add(one.identity)
     return [replace(one, skipped=_COPY) if number in copies else one for number, one in enumerate(found)]
+
+
+def _frames_again(file: Path) -> list[Frame]:
+    """The frames of a file that was read before; none where it has gone since."""
+    try:
+        return read_frames(file)
+    except OSError:
+        return []

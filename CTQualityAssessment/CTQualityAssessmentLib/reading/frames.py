@@ -168,7 +168,9 @@ class Frame:
         """What slices of one series have in common, also where de-identification emptied the series UID."""
         if uid := self.text("SeriesInstanceUID"):
             return (uid,)
-        return tuple(self.text(k) or "" for k in ("StudyInstanceUID", "SeriesNumber", "Modality", "Manufacturer"))
+        # Without any UID the folder is all that keeps two patients apart.
+        study = self.text("StudyInstanceUID") or str(self.path.parent)
+        return (study, *(self.text(k) or "" for k in ("SeriesNumber", "Modality", "Manufacturer")))
 
 
 def read_frames(path: Path) -> list[Frame]:

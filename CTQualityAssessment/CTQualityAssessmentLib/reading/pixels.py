@@ -31,7 +31,7 @@ _BATCH = 16
 _TISSUE_FROM = -900
 #: Rescale types (PS3.3 C.11.1.1.2) of maps that are made from CT but are not in HU.
 _OTHER_UNITS = {"OD", "MGML", "Z_EFF", "ED", "EDW", "PCT"}
-_LOSSY = (
+LOSSY_SYNTAXES = (
     "1.2.840.10008.1.2.4.50",
     "1.2.840.10008.1.2.4.51",
     "1.2.840.10008.1.2.4.81",
@@ -86,7 +86,9 @@ def read_hu(stack: Stack, progress: Progress, cancelled: Cancelled) -> tuple[NDA
     warnings += refuse_or_warn(values)
     if doubtful:
         warnings.append(f"In {doubtful} slice(s) the declared padding value is one that tissue has; it was kept.")
-    if any(frame.text("LossyImageCompression") == "01" or frame.transfer_syntax in _LOSSY for frame in stack.frames):
+    if any(
+        frame.text("LossyImageCompression") == "01" or frame.transfer_syntax in LOSSY_SYNTAXES for frame in stack.frames
+    ):
         warnings.append("The images were compressed with loss, which changes noise and sharpness.")
     if any("HU_MOD" in frame.texts("RescaleType") for frame in stack.frames):
         warnings.append("The headers call the values modified HU.")

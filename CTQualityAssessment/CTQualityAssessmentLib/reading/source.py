@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from CTQualityAssessmentLib.reading.errors import IncompleteHeadersError, NotReadableError
 from CTQualityAssessmentLib.reading.frames import Frame
+from CTQualityAssessmentLib.reading.pixels import LOSSY_SYNTAXES
 from CTQualityAssessmentLib.reading.stacks import Stack
 
 if TYPE_CHECKING:
@@ -137,6 +138,8 @@ def _repeated(frame: Frame) -> dict[str, str]:
     except OSError:
         raise NotReadableError from None
     values = {keyword: _text(dataset, keyword) for keyword in REPEATED}
+    if frame.transfer_syntax in LOSSY_SYNTAXES:
+        values["LossyImageCompression"] = "01"
     for keyword in ("PatientBirthDate", "StudyDate"):
         values[keyword] = _possible_date(values[keyword])
     if not _TIME.fullmatch(values["StudyTime"]):

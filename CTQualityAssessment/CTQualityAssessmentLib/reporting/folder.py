@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,11 +16,12 @@ class OutputFolderError(CTQAError):
 
 
 @contextmanager
-def result_folder(destination: Path) -> Iterator[Path]:
+def result_folder(destination: Path, *, optional: Sequence[str] = ()) -> Iterator[Path]:
     """A scratch folder beside ``destination`` whose files move into it, one rename each, when the block ends well.
 
-    Files of the same name are replaced, all others in ``destination`` stay. When the block raises, ``destination`` is
-    left as it was.
+    Files of the same name are replaced, and what matches a pattern of ``optional`` and was not written goes: it is of
+    an earlier run, perhaps of another patient. All others in ``destination`` stay. When the block raises,
+    ``destination`` is left as it was.
 
     Raises:
         OutputFolderError: ``destination`` is a file or cannot be created or written.
@@ -35,8 +36,13 @@ def result_folder(destination: Path) -> Iterator[Path]:
         yield scratch
         try:
             destination.mkdir(exist_ok=True)
+            written = set()
             for file in sorted(scratch.iterdir()):
                 file.replace(destination / file.name)
+                written.add(file.name)
+            for old in [file for pattern in optional for file in destination.glob(pattern)]:
+                if old.name not in written:
+                    old.unlink()
         except OSError as error:
             raise _cannot_write(error) from error
     finally:

@@ -58,6 +58,7 @@ def write_web_page(
     volume: Volume | None = None,
     measures: PhysicalMeasures | None = None,
     scene: bool = False,
+    dicom: bool = False,
 ) -> None:
     """Write the page to ``path``.
 
@@ -67,6 +68,7 @@ def write_web_page(
         volume: the volume that was assessed, for pictures of its worst, median and best slice; None leaves them out.
         measures: what was measured without the network, none if it was not.
         scene: True where a ``scene.mrb`` lies beside the page.
+        dicom: True where DICOM files, which name the patient, lie beside the page.
 
     Without matplotlib there are no charts and no pictures, and the page says so.
     """
@@ -81,6 +83,7 @@ def write_web_page(
     )
     text = environment.get_template("index.html").render(
         assessment=assessment,
+        dicom=dicom,
         headline=headline(assessment),
         verdict=verdict_sentences(assessment),
         disclaimer=DISCLAIMER,

@@ -179,6 +179,8 @@ def test_geometry_of_storage_does_not_matter(volume, measures):
         (lambda v: replace(v, facts=replace(v.facts, ctdivol_mgy=None)), "ssde_mgy", "no-ctdivol"),
         (lambda v: replace(v, facts=replace(v.facts, ctdi_phantom_cm=None)), "ssde_mgy", "no-phantom"),
         (lambda v: replace(v, facts=replace(v.facts, body_part="HEAD")), "ssde_mgy", "head"),
+        (lambda v: replace(v, facts=replace(v.facts, body_part="KNEE")), "ssde_mgy", "not-trunk"),
+        (lambda v: replace(v, facts=replace(v.facts, body_part=None)), "ssde_mgy", "not-trunk"),
         (lambda v: replace(v, ijk_to_ras=v.ijk_to_ras[[2, 1, 0, 3]]), "water_equivalent_diameter_mm", "not-axial"),
         (lambda v: replace(v, units="challenge"), "edge_10_90_mm", "no-spacing"),
     ],

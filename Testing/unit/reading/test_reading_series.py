@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from CTQualityAssessmentLib.reading import list_series, read_volume
+from CTQualityAssessmentLib.reading import find_inputs, list_series, read_volume
 from CTQualityAssessmentLib.reading.errors import (
     DuplicatePositionsError,
     EmptyFolderError,
@@ -74,6 +74,15 @@ def test_emptied_series_uids_keep_studies_apart(tmp_path):
     write_series(tmp_path / "a", body(6), SeriesInstanceUID="", StudyInstanceUID="1.2.1", SOPInstanceUID="")
     write_series(tmp_path / "b", body(4), SeriesInstanceUID="", StudyInstanceUID="1.2.2", SOPInstanceUID="")
     assert [info.slice_count for info in list_series(tmp_path)] == [6, 4]
+
+
+def test_without_any_uid_two_patients_in_two_folders_stay_two(tmp_path):
+    """Otherwise the slices of two patients make one volume, and one score, without a word."""
+    nothing = {"SeriesInstanceUID": "", "StudyInstanceUID": "", "SOPInstanceUID": ""}
+    write_series(tmp_path / "a", body(6), **nothing)
+    write_series(tmp_path / "b", body(4), **nothing)
+    assert [info.slice_count for info in list_series(tmp_path)] == [6, 4]
+    assert len(find_inputs(tmp_path)) == 2
 
 
 def test_scouts_in_the_series_are_left_out(tmp_path):

@@ -38,3 +38,15 @@ def test_unwritable_destination_is_a_plain_error_without_the_path(tmp_path, name
         (folder / "slices.csv").write_text("new")
     assert str(tmp_path) not in str(caught.value) and "--out" in caught.value.advice
     assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_an_optional_file_of_an_earlier_run_goes_and_the_users_own_stay(tmp_path):
+    """Otherwise the report of one patient lies beside the scores of another."""
+    out = tmp_path / "out"
+    for number, names in enumerate((("report.dcm", "scene.mrb", "scores.csv"), ("scene.mrb",))):
+        with result_folder(out, optional=("report.dcm", "scene.mrb")) as folder:
+            for name in names:
+                (folder / name).write_text(str(number))
+        (out / "notes.txt").write_text("mine")
+    assert {file.name for file in out.iterdir()} == {"scene.mrb", "scores.csv", "notes.txt"}
+    assert (out / "scene.mrb").read_text() == "1"

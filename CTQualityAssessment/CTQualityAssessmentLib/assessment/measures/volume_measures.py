@@ -41,6 +41,8 @@ from CTQualityAssessmentLib.volume import Volume
 
 #: The skin's edge costs as much as all else together and changes little along the patient: at most this many slices.
 _MOST_EDGES = 64
+#: Words of BodyPartExamined for which the dose factors are; "BODY" is also in WHOLEBODY.
+_TRUNK = ("CHEST", "THORA", "LUNG", "HEART", "ABDOM", "PELVI", "LIVER", "KIDNEY", "TRUNK", "BODY", "TSPINE", "LSPINE")
 #: Figures that are lengths or frequencies.
 _NEED_SPACING = (
     "nps_peak_per_mm",
@@ -187,6 +189,8 @@ def _measure_size(found: _Found, grid: SliceGrid, volume: Volume, index: int) ->
         found.missing["ssde_mgy"] = "no-ctdivol"
     elif any(word in part for word in ("HEAD", "BRAIN", "SKULL")):
         found.missing["ssde_mgy"] = "head"
+    elif not any(word in part for word in _TRUNK):
+        found.missing["ssde_mgy"] = "not-trunk"
     elif phantom is None:
         found.missing["ssde_mgy"] = "no-phantom"
     elif not FITTED_MM[0] <= diameter <= FITTED_MM[1]:

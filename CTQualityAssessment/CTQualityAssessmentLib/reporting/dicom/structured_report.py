@@ -88,7 +88,7 @@ def structured_report(
         series_number=REPORT_SERIES,
         instance_number=1,
         series_description="CT image quality, report (research)",
-        is_complete=not assessment.partial,
+        is_complete=not (assessment.partial or (measures is not None and measures.partial)),
         is_final=False,
         is_verified=False,
         **equipment(assessment),
@@ -118,17 +118,21 @@ def _series_group(
             concept, unit = terms.MEASURES[name]
             found.append(Measurement(concept, float(value), unit=unit))
     group = _group(assessment, "Series", found, _evaluation(terms.SERIES_QUALITY, summary.grade))
-    for sentence in _comments(assessment):
+    for sentence in _comments(assessment, measures):
         _comment(group, sentence)
     return group
 
 
-def _comments(assessment: VolumeAssessment) -> Iterator[str]:
+def _comments(assessment: VolumeAssessment, measures: PhysicalMeasures | None) -> Iterator[str]:
     yield assessment.model.statement
     yield DISCLAIMER
     if assessment.partial:
         yield "The run was cancelled; the slices that it did not reach have no score."
     yield from assessment.warnings
+    if measures is not None:
+        yield from measures.notes
+        if measures.partial:
+            yield "The physical measures were cancelled; they are of a part of the slices."
 
 
 def _slice_group(
