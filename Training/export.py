@@ -26,6 +26,7 @@ from Training.data.challenge import LabelledImage, read_challenge_folder
 from Training.data.sources import PATIENTS, data_folder
 from Training.model_card import model_card
 from Training.recipe import Recipe, read_recipe
+from Training.train import split
 
 STATEMENT = (
     "Default weights: trained on simulated dose and view reduction with surrogate labels, not on radiologists' scores. "
@@ -93,7 +94,7 @@ def export(run: Path, parent: Path, evaluation: list[dict[str, Any]] | None = No
     network = clinreadnet(**recipe.network)
     weights = load_file(run / "weights.safetensors")
     network.load_state_dict(weights)
-    trained = [i for i in read_challenge_folder(Path(recipe.data)) if i.patient not in recipe.held_out]
+    trained, _ = split(recipe, read_challenge_folder(Path(recipe.data)))
     chosen = trained[:: max(1, len(trained) // 300)]
     novelty = fit_novelty(network, chosen, native_slices(recipe.held_out))
 

@@ -52,7 +52,7 @@ def test_the_summary_says_what_the_volume_is_worth_and_what_the_labels_were(scen
     rows = dict(zip(column(table, "measure"), column(table, "value"), strict=True))
     assert rows["Slices"] == "3 of 5 scored"
     assert rows["Mean score"] == "1.84"
-    assert rows["Below Fair"] == "67 % of scored slices"
+    assert rows["Under 2 (Fair)"] == "67 % of scored slices"
     assert rows["Worst slices"] == "1, 2, 4"
     assert rows["Please note"] == assessment.model.statement.replace('"', "'")
     assert rows["Warning"] == "The slice thickness is not known."
@@ -62,7 +62,7 @@ def test_a_volume_without_any_score_still_has_a_summary(scene):
     table = add_summary_table(scene, make_assessment(make_volume((2, 8, 8)), [None, None]))
     rows = dict(zip(column(table, "measure"), column(table, "value"), strict=True))
     assert rows["Slices"] == "0 of 2 scored"
-    assert rows["Mean score"] == rows["Range"] == rows["Below Fair"] == rows["Grade"] == ""
+    assert rows["Mean score"] == rows["Range"] == rows["Under 2 (Fair)"] == rows["Grade"] == ""
 
 
 def test_the_chart_plots_score_against_slice_over_the_whole_scale(scene, assessment):

@@ -62,7 +62,7 @@ def add_summary_table(scene: slicer.vtkMRMLScene, assessment: VolumeAssessment) 
         ("Median score", _number(s.median)),
         ("10th percentile", _number(s.percentile_10)),
         ("Range", f"{_number(s.minimum)} to {_number(s.maximum)}" if s.scored else ""),
-        ("Below Fair", "" if s.share_below_fair is None else f"{100 * s.share_below_fair:.0f} % of scored slices"),
+        ("Under 2 (Fair)", "" if s.share_below_fair is None else f"{100 * s.share_below_fair:.0f} % of scored slices"),
         ("Grade", f"{s.grade}: {s.meaning}" if s.grade else ""),
         ("Worst slices", ", ".join(map(str, s.worst))),
         ("Scored range", "" if s.scored_range_mm is None else f"{s.scored_range_mm:.0f} mm"),

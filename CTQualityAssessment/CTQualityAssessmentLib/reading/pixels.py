@@ -61,6 +61,8 @@ def read_hu(stack: Stack, progress: Progress, cancelled: Cancelled) -> tuple[NDA
         check_codec(syntax)
 
     rescales = [_rescale(frame) for frame in stack.frames]
+    if any(rescales) and not all(rescales):  # the slices that have it say that stored values are no HU
+        raise MissingRescaleError
     whole = all(slope.is_integer() and intercept.is_integer() for slope, intercept in filter(None, rescales))
     hu = np.empty((slices, first.rows, first.columns), dtype=np.int16 if whole else np.float32)
     for slot in set(range(slices)) - set(stack.slots):
@@ -85,7 +87,7 @@ def read_hu(stack: Stack, progress: Progress, cancelled: Cancelled) -> tuple[NDA
         )
     warnings += refuse_or_warn(values)
     if doubtful:
-        warnings.append(f"In {doubtful} slice(s) the declared padding value is one that tissue has; it was kept.")
+        warnings.append(f"In {doubtful} slice(s) the declared padding value is one that tissue has; it was kept there.")
     if any(
         frame.text("LossyImageCompression") == "01" or frame.transfer_syntax in LOSSY_SYNTAXES for frame in stack.frames
     ):
@@ -153,12 +155,22 @@ def _frame_to_hu(
     if padding is not None and padding.any():
         # Some writers declare a value that tissue has, such as 0 in images that are HU already. True padding lies
         # outside a circle and so in a corner.
-        corners = padding[:: padding.shape[0] - 1 or 1, :: padding.shape[1] - 1 or 1]
-        ignored = bool(hu[padding].max() > _TISSUE_FROM and not corners.any())
-        if not ignored:
-            hu[padding] = AIR
+        if hu[padding].max() > _TISSUE_FROM:
+            true_padding = _joined_to_corners(padding)
+            ignored = bool((padding & ~true_padding).any())
+            padding = true_padding
+        hu[padding] = AIR
     store(hu, out)
     return sample(hu), ignored
+
+
+def _joined_to_corners(padding: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The part of ``padding`` that is one piece with a corner of the image; the rest is tissue of the same value."""
+    from scipy import ndimage
+
+    pieces, _ = ndimage.label(padding)
+    corners = pieces[:: pieces.shape[0] - 1 or 1, :: pieces.shape[1] - 1 or 1]
+    return np.isin(pieces, corners[corners > 0])
 
 
 def _padding(frame: Frame, stored: NDArray[np.generic]) -> NDArray[np.bool_] | None:

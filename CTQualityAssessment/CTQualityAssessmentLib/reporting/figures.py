@@ -64,8 +64,8 @@ def draw_page(volume: Volume, assessment: VolumeAssessment) -> Figure:
         figure,
         0.604,
         "Each dot is a slice; the grey band is one standard deviation of the network's own distribution, not an error "
-        "against readers. Under the dashed line: below Fair. Hatched: refused, no score. Right: a cut through the "
-        "middle of the patient with the scores as a colour band.",
+        "against readers. The dashed line is 2, the score of Fair. Hatched: refused, no score. Right: a cut through "
+        "the middle of the patient with the scores as a colour band.",
     )
     _draw_slices(figure, volume, assessment, shown, crop)
     _write_footer(figure, assessment)

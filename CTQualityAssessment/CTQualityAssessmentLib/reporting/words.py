@@ -51,7 +51,7 @@ def summary_line(assessment: VolumeAssessment) -> str:
             f"median {summary.median:.1f}",
             f"10th percentile {summary.percentile_10:.1f}",
             f"range {summary.minimum:.1f} to {summary.maximum:.1f}",
-            f"{summary.share_below_fair:.0%} below Fair ({FAIR_SCORE:g})",
+            f"{summary.share_below_fair:.0%} under {FAIR_SCORE:g}, the score of Fair",
             f"over {summary.scored_range_mm:.0f} mm",
         ]
     return " · ".join(parts)

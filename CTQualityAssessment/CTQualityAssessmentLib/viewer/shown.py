@@ -152,7 +152,7 @@ def result_of(assessment: VolumeAssessment) -> dict[str, Any]:
             ["Median", f"{s.median:.1f}"],
             ["10th percentile", f"{s.percentile_10:.1f}"],
             ["Range", f"{s.minimum:.1f} to {s.maximum:.1f}"],
-            ["Below Fair (2)", f"{s.share_below_fair:.0%}"],
+            ["Under 2 (Fair)", f"{s.share_below_fair:.0%}"],
             ["Length scored", f"{s.scored_range_mm:.0f} mm"],
         ]
     model = assessment.model

@@ -182,3 +182,28 @@ def test_a_slice_of_air_alone_is_no_error(tmp_path):
 def test_lossy_compression_is_told(tmp_path):
     write_series(tmp_path, body(), LossyImageCompression="01")
     assert any("loss" in warning for warning in read_volume(tmp_path).warnings)
+
+
+def test_one_slice_without_the_rescale_is_not_taken_for_hu(tmp_path):
+    """The other slices would vouch for it, and its HU would be wrong by 1024."""
+
+    def drop(k, dataset):
+        if k == 2:
+            del dataset.RescaleSlope, dataset.RescaleIntercept
+
+    write_series(tmp_path, body(6), change=drop)
+    with pytest.raises(MissingRescaleError):
+        read_volume(tmp_path)
+
+
+def test_padding_that_tissue_has_goes_outside_the_scan_circle_only(tmp_path):
+    """Else a corner filled with 0 makes a hole of every voxel of water in the patient."""
+    down, right = np.ogrid[:64, :64]
+    outside = (down - 31.5) ** 2 + (right - 31.5) ** 2 > 32**2
+    hu = body(4, 64, 64)
+    hu[:, 30, 30] = 0
+    hu[:, outside] = 0
+    write_series(tmp_path, hu, intercept=0, signed=True, PixelPaddingValue=0)
+    volume = read_volume(tmp_path)
+    assert (volume.hu[:, 30, 30] == 0).all() and (volume.hu[:, outside] == -1024).all()
+    assert any("padding" in warning for warning in volume.warnings)
