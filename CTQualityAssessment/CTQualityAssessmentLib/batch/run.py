@@ -72,7 +72,8 @@ def run_studies(
                 if not running and suspects:
                     hand_out(suspects.popleft())
             try:
-                finished = wait(list(running), timeout=0.5, return_when="FIRST_COMPLETED").done
+                with client.as_current():  # it is nobody's default, so that a worker's own client cannot be meant
+                    finished = wait(list(running), timeout=0.5, return_when="FIRST_COMPLETED").done
             except TimeoutError:
                 continue
             for future in finished:
