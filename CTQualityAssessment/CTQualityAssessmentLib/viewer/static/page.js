@@ -33,7 +33,7 @@
     },
     emits: ["ask"],
     data: () => ({
-      tab: "slices", chosen: null, second: false, stage: 3, dropping: false, refused: null, sending: null, walking: null,
+      tab: "slices", chosen: null, second: false, stage: 3, dropping: false, refused: null, sending: null, walking: null, going: null,
       keys: KEYS, mouse: MOUSE, dark: true,
     }),
     computed: {
@@ -75,7 +75,12 @@
     },
     methods: {
       ask(name, ...args) { this.$emit("ask", name, args); },
-      jump(index) { this.ask("jump", Math.min(this.opened.slices - 1, Math.max(0, index))); },
+      jump(index) {
+        // Where the view will be: keys come faster than the pictures, and none of their steps may get lost.
+        this.going = { to: Math.min(this.opened.slices - 1, Math.max(0, index)), until: Date.now() + 1000 };
+        this.ask("jump", this.going.to);
+      },
+      step(by) { this.jump((this.going && Date.now() < this.going.until ? this.going.to : this.here) + by); },
       assess() { if (this.opened && !this.busy) { this.refused = null; this.ask("assess", this.chosen || this.model, Number(this.stage)); } },
       dismiss() { this.refused = null; this.ask("dismiss"); },
       worse(step) {
@@ -129,7 +134,7 @@
         }[event.key.toLowerCase()];
         if (event.key === "t" || event.key === "T") { act(); return; }
         if (!this.opened) return;
-        if (jump) { event.preventDefault(); this.jump(this.here + jump); }
+        if (jump) { event.preventDefault(); this.step(jump); }
         else if (event.key === "Home") { event.preventDefault(); this.jump(0); }
         else if (event.key === "End") { event.preventDefault(); this.jump(this.opened.slices - 1); }
         else if (this.presets[Number(event.key) - 1]) this.ask("window", this.presets[Number(event.key) - 1][0]);
