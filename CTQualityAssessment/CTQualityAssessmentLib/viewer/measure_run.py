@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import sys
 import tempfile
 import time
@@ -17,7 +18,7 @@ from CTQualityAssessmentLib.viewer.run import RunError, no_space
 from CTQualityAssessmentLib.viewer.worker_process import python_environment
 from CTQualityAssessmentLib.volume import Volume
 from CTQualityAssessmentLib.worker.exchange import write_volume
-from CTQualityAssessmentLib.worker.protocol import AssessRequest, decode, encode
+from CTQualityAssessmentLib.worker.protocol import AssessRequest, encode
 
 
 class MeasureRuns:
@@ -50,7 +51,7 @@ class MeasureRuns:
                 process.stdin.write(encode(request.to_message()).encode("ascii"))
                 started = time.monotonic()
                 while line := await process.stdout.readline():
-                    told = decode(line)
+                    told = json.loads(line)
                     done, total = told["done"], told["total"]
                     left = (time.monotonic() - started) * (total - done) / done if done else None
                     on_progress({**told, "eta_s": left})
