@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "Resources" / "SampleData" / "CTQA-phantom" / "dicom"
 
 #: Every wait of these tests is for a state, and this only ends one that never comes; a computer may be very busy.
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 
 class Running:
