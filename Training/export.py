@@ -83,11 +83,13 @@ def export(run: Path, parent: Path, evaluation: list[dict[str, Any]] | None = No
     """Writes the bundle ``parent/<name of the recipe>`` and returns its folder; an older one is replaced at the end.
 
     Raises:
-        ValueError: the data were not simulated, so that the card's account of them would be false, or the weights are
-            too large to ship.
+        ValueError: the run is not finished, the data were not simulated, so that the card's account of them would be
+            false, or the weights are too large to ship.
     """
     from safetensors.torch import load_file, save_file
 
+    if not (run / "weights.safetensors").is_file():
+        raise ValueError("the run has no weights.safetensors, so it is not finished: call Training.train again with it")
     recipe = read_recipe(run / "recipe.json")
     if not (Path(recipe.data) / "surrogate.json").is_file():
         raise ValueError("only runs on data of Training.data.build can be exported: the model card describes those")

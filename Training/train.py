@@ -91,7 +91,8 @@ def split(recipe: Recipe, images: list[LabelledImage]) -> tuple[list[LabelledIma
 def train(recipe: Recipe, run: Path, *, log_every: int = 50, save_every: int = 200) -> ClinReadNet:
     """Runs a recipe to its end and returns the network with the averaged weights, which ``run`` holds as well.
 
-    ``run`` gets ``recipe.json``, ``log.jsonl``, ``checkpoint.pt`` (for going on) and ``weights.safetensors``.
+    ``run`` gets ``recipe.json``, ``log.jsonl``, ``checkpoint.pt`` (for going on) and, when the recipe is done and not
+    before, ``weights.safetensors``.
     """
     accelerator = Accelerator(mixed_precision=_precision(recipe), cpu=not torch.cuda.is_available())
     if any(phase.batch % accelerator.num_processes for phase in recipe.phases):
@@ -157,8 +158,9 @@ def train(recipe: Recipe, run: Path, *, log_every: int = 50, save_every: int = 2
             scores = torch.tensor([image.score for image in chosen])
             head_loss = HRPSLoss(**recipe.loss)
             fit_head(averaged.head, torch.from_numpy(features), scores, head_loss, recipe.head_fit, recipe.seed)
-            _save_weights(run, averaged)
             _log(run, {"step": step, "head": "fitted", "seconds": round(time.monotonic() - started, 1)})
+    if accelerator.is_main_process:
+        _save_weights(run, averaged)
     if validation and accelerator.is_main_process:
         predicted = predict(averaged, validation, device)
         true = np.array([image.score for image in validation])
@@ -203,7 +205,6 @@ def _save(run: Path, recipe: Recipe, step: int, network: Any, averaged: Any, opt
     }
     torch.save(state, partial)
     partial.replace(run / "checkpoint.pt")
-    _save_weights(run, averaged)
 
 
 def _save_weights(run: Path, averaged: torch.nn.Module) -> None:

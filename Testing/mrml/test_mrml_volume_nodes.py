@@ -98,9 +98,11 @@ def test_a_plain_ct_is_not_copied(scene):
     assert np.shares_memory(volume_from_node(node).hu, slicer.util.arrayFromVolume(node))
 
 
-def test_padding_outside_the_field_of_view_becomes_air_in_the_volume_but_not_in_the_node(scene):
+def test_what_lies_below_air_becomes_air_in_the_volume_but_not_in_the_node(scene):
+    """Padding and noise in air: the same voxels, and so the same scores, as our reader gives for that series."""
     node = add_volume(scene, make_volume())
     slicer.util.arrayFromVolume(node)[:, 0] = -3024
+    slicer.util.arrayFromVolume(node)[:, 1] = -1040
     volume = volume_from_node(node)
     assert volume.hu.min() == -1024
     assert slicer.util.arrayFromVolume(node).min() == -3024

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import re
 import signal
@@ -174,6 +175,30 @@ def test_second_ctrl_c_stops_at_once(dicom, tmp_path, monkeypatch):
     result = ctqa("assess", dicom, "--out", tmp_path / "out", code=terminal.EXIT_CANCELLED)
     assert not (tmp_path / "out").exists() and "Traceback" not in result.output
     assert [p.name for p in tmp_path.iterdir()] == [dicom.name]
+
+
+def test_a_full_disk_takes_the_files_and_not_the_scores(dicom, tmp_path, monkeypatch):
+    """The network's work is in the terminal before the first byte is written, and the error says what to do."""
+
+    def full(*arguments, **keywords):
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path))
+
+    monkeypatch.setattr(result_files, "_write_scene", full)
+    result = ctqa("assess", dicom, "--out", tmp_path / "out", code=terminal.EXIT_FAULT)
+    assert "of 4" in result.stdout and "No space left on device" in result.stderr
+    assert str(tmp_path) not in result.output and [p.name for p in tmp_path.iterdir()] == [dicom.name]
+
+
+def test_attention_can_be_left_out(dicom, tmp_path):
+    """Who wants numbers alone, for a thousand slices, does not pay for maps in memory; the scores stay the same."""
+    with_maps, without = (
+        json.loads(ctqa("assess", dicom, "--json", *more).stdout) for more in ((), ("--no-attention",))
+    )
+    assert [s["score"] for s in with_maps["slices"]] == [s["score"] for s in without["slices"]]
+    ctqa("assess", dicom, "--out", tmp_path / "out", "--no-attention")
+    assert {p.name for p in (tmp_path / "out").iterdir()} == EVERYTHING
+    with zipfile.ZipFile(tmp_path / "out" / "scene.mrb") as bundle:
+        assert not [name for name in bundle.namelist() if "attention" in name.lower()]
 
 
 def test_volume_without_a_patient_ends_with_its_own_code(tmp_path):

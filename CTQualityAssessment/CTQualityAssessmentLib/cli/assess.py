@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -42,6 +44,9 @@ def assess(
     attention_stage: Annotated[
         list[int], typer.Option(min=1, max=4, help="Network stage to map, 1 fine to 4 coarse; may be repeated.")
     ] = [3],  # noqa: B006  (typer copies it)
+    no_attention: Annotated[
+        bool, typer.Option("--no-attention", help="No attention maps: less memory, scene and pictures without them.")
+    ] = False,
     no_scene: Annotated[bool, typer.Option("--no-scene", help="Leave out scene.mrb.")] = False,
     no_figures: Annotated[bool, typer.Option("--no-figures", help="Leave out figures.png.")] = False,
     dicom: Annotated[
@@ -60,49 +65,74 @@ def assess(
     """
     if dicom and out is None:
         raise typer.BadParameter("--dicom needs --out, the folder to write to.")
-    with plain_errors(), cancel_on_interrupt() as cancelled, progress_bar() as progress:
+    with plain_errors(), cancel_on_interrupt() as cancelled, progress_bar() as progress, ExitStack() as opened:
         if dicom:
             import highdicom  # noqa: F401  (what is missing shows now, not after the network has run)
+        folder = None
+        if out is not None:
+            from CTQualityAssessmentLib import result_files
+            from CTQualityAssessmentLib.reporting.folder import result_folder
+
+            # Opened first, so that a folder that cannot be written is known before the network has run.
+            folder = opened.enter_context(result_folder(out, optional=result_files.OPTIONAL_FILES))
         volume, source, assessment = _run(
-            path, series, dicom, model, device, batch, attention_stage, progress, cancelled
+            path, series, dicom, model, device, batch, () if no_attention else attention_stage, progress, cancelled
         )
         if assessment.partial and assessment.summary.scored == 0:
             error_console.print("Cancelled before a slice was scored; nothing was written.")
             raise typer.Exit(EXIT_CANCELLED)
-        measures = None
-        if out is not None:
-            from CTQualityAssessmentLib import result_files
-            from CTQualityAssessmentLib.assessment.measures import measure_volume
-            from CTQualityAssessmentLib.reporting.folder import result_folder
-
-            measures = measure_volume(volume, progress=progress, cancelled=cancelled)
-            if measures.partial:
-                error_console.print(
-                    "PARTIAL: cancelled while measuring; the physical measures are of a part of the slices."
-                )
-            if missing := result_files.missing_for_scene() if not no_scene else None:
-                error_console.print(f"scene.mrb is left out: {missing}")
-            with result_folder(out, optional=result_files.OPTIONAL_FILES) as folder:
-                result_files.write_results(
-                    folder,
-                    volume,
-                    assessment,
-                    measures,
-                    source,
-                    figures=not no_figures,
-                    scene=not no_scene and not missing,
-                    progress=progress,
-                )
+        # Printed before anything is written: a full disk takes the files, not the result.
         if as_json:
             from CTQualityAssessmentLib.reporting.json_file import to_json
 
             sys.stdout.write(to_json(assessment))
         else:
             _print_summary(assessment)
-        if assessment.partial or (measures is not None and measures.partial):
-            raise typer.Exit(EXIT_CANCELLED)
-        if assessment.summary.scored == 0:
-            raise typer.Exit(EXIT_NOTHING_SCORED)
+        partial = assessment.partial
+        if folder is not None:
+            partial |= _write(
+                folder, volume, assessment, source, not no_figures, not no_scene, progress=progress, cancelled=cancelled
+            )
+            opened.close()  # the files move into place here, and errors of that come before the exit code
+    if partial:
+        raise typer.Exit(EXIT_CANCELLED)
+    if assessment.summary.scored == 0:
+        raise typer.Exit(EXIT_NOTHING_SCORED)
+
+
+def _write(
+    folder: Path,
+    volume: Volume,
+    assessment: VolumeAssessment,
+    source: SourceSeries | None,
+    figures: bool,
+    scene: bool,
+    *,
+    progress: ProgressCall,
+    cancelled: Cancelled,
+) -> bool:
+    """Measure, and write every result; True where the measures were cancelled half way."""
+    from CTQualityAssessmentLib import result_files
+    from CTQualityAssessmentLib.assessment.measures import measure_volume
+    from CTQualityAssessmentLib.reporting.folder import writing
+
+    measures = measure_volume(volume, progress=progress, cancelled=cancelled)
+    if measures.partial:
+        error_console.print("PARTIAL: cancelled while measuring; the physical measures are of a part of the slices.")
+    if missing := result_files.missing_for_scene() if scene else None:
+        error_console.print(f"scene.mrb is left out: {missing}")
+    with writing():
+        result_files.write_results(
+            folder,
+            volume,
+            assessment,
+            measures,
+            source,
+            figures=figures,
+            scene=scene and not missing,
+            progress=progress,
+        )
+    return measures.partial
 
 
 def _run(
@@ -112,7 +142,7 @@ def _run(
     model: str | None,
     device: str,
     batch: int,
-    attention_stages: list[int],
+    attention_stages: Sequence[int],
     progress: ProgressCall,
     cancelled: Cancelled,
 ) -> tuple[Volume, SourceSeries | None, VolumeAssessment]:

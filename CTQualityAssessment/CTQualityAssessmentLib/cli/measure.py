@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,27 +39,30 @@ def measure(
     """
     from CTQualityAssessmentLib.assessment.measures import measure_volume
     from CTQualityAssessmentLib.reading import read_volume
-    from CTQualityAssessmentLib.reporting.folder import result_folder
+    from CTQualityAssessmentLib.reporting.folder import result_folder, writing
     from CTQualityAssessmentLib.reporting.measures_file import measures_to_json, write_measures
 
-    with plain_errors(), cancel_on_interrupt() as cancelled, progress_bar() as progress:
+    with plain_errors(), cancel_on_interrupt() as cancelled, progress_bar() as progress, ExitStack() as opened:
+        # Opened first, so that a folder that cannot be written is known before the work is done.
+        folder = opened.enter_context(result_folder(out)) if out is not None else None
         volume = read_volume(path, series=series, progress=progress, cancelled=cancelled)
         measures = measure_volume(volume, progress=progress, cancelled=cancelled)
         any_figure = any(measures.volume.slices_measured.values())
         if measures.partial and not any_figure:
             error_console.print("Cancelled before a slice was measured; nothing was written.")
             raise typer.Exit(EXIT_CANCELLED)
-        if out is not None:
-            with result_folder(out) as folder:
-                write_measures(folder, measures)
         if as_json:
             sys.stdout.write(measures_to_json(measures))
         else:
             _print_measures(measures)
-        if measures.partial:
-            raise typer.Exit(EXIT_CANCELLED)
-        if not any_figure:
-            raise typer.Exit(EXIT_NOTHING_SCORED)
+        if folder is not None:
+            with writing():
+                write_measures(folder, measures)
+            opened.close()
+    if measures.partial:
+        raise typer.Exit(EXIT_CANCELLED)
+    if not any_figure:
+        raise typer.Exit(EXIT_NOTHING_SCORED)
 
 
 def _print_measures(measures: PhysicalMeasures) -> None:

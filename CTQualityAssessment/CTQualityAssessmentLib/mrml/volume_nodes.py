@@ -15,9 +15,9 @@ from CTQualityAssessmentLib.windows import WINDOWS
 #: Node attribute that keeps the acquisition axis where a header told it; the affine alone cannot always say it.
 ACQUISITION_AXIS = "CTQA.acquisitionAxis"
 
+#: As in reading: what lies below the 12-bit scale becomes air, padding such as -2000 and -3024 and noise in air alike,
+#: so that a series gives the same voxels whether our reader or the application loaded it.
 _AIR_HU = -1024
-#: No scanner measures below this; scanners write values such as -2000 and -3024 outside the field of view.
-_PADDING_BELOW_HU = -1500
 
 
 def add_volume(scene: slicer.vtkMRMLScene, volume: Volume, name: str = "CT") -> slicer.vtkMRMLScalarVolumeNode:
@@ -60,7 +60,7 @@ def add_scalar_volume(
 def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode, acquisition_axis: int | None = None) -> Volume:
     """The volume of a node in world coordinates, parent transforms included.
 
-    Voxels are shared with the node where they already are int16 or float32 HU without padding, and copied otherwise:
+    Voxels are shared with the node where they already are int16 or float32 HU of at least -1024, and copied otherwise:
     do not write into them.
 
     Args:
@@ -129,7 +129,7 @@ def ijk_to_world(node: slicer.vtkMRMLVolumeNode) -> NDArray[np.float64]:
 
 
 def settled_voxels(array: NDArray[np.generic]) -> tuple[NDArray[np.generic], list[str]]:
-    """Voxels as int16 or float32, finite and without padding; copied only where something had to change."""
+    """Voxels as int16 or float32, finite and at least -1024 HU; copied only where something had to change."""
     warnings = []
     if np.issubdtype(array.dtype, np.floating):
         hu = array.astype(np.float32, copy=False)
@@ -137,8 +137,8 @@ def settled_voxels(array: NDArray[np.generic]) -> tuple[NDArray[np.generic], lis
         low, high = int(array.min()), int(array.max())
         fits = np.iinfo(np.int16).min <= low and high <= np.iinfo(np.int16).max
         hu = array.astype(np.int16 if fits else np.float32, copy=False)
-    # One comparison finds padding and, being false for it, NaN; the upper bound finds infinity.
-    bad = ~((hu >= _PADDING_BELOW_HU) & (hu <= np.finfo(np.float32).max))
+    # One comparison finds what lies below air and, being false for it, NaN; the upper bound finds infinity.
+    bad = ~((hu >= _AIR_HU) & (hu <= np.finfo(np.float32).max))
     if bad.any():
         if not np.isfinite(hu).all():
             warnings.append("Voxels without a value were taken for air.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -24,17 +26,18 @@ def result_folder(destination: Path, *, optional: Sequence[str] = ()) -> Iterato
     ``destination`` is left as it was.
 
     Raises:
-        OutputFolderError: ``destination`` is a file or cannot be created or written.
+        OutputFolderError: ``destination`` is a file or cannot be created or written; as far as it can be known, before
+            the block has run.
     """
     # Beside the destination, so that the renames stay within one file system.
-    try:
+    with writing():
         destination.parent.mkdir(parents=True, exist_ok=True)
+        if destination.exists() and not (destination.is_dir() and os.access(destination, os.W_OK | os.X_OK)):
+            raise PermissionError(errno.EACCES, "Not a folder that may be written to")
         scratch = Path(tempfile.mkdtemp(prefix=".ctqa-", dir=destination.parent))
-    except OSError as error:
-        raise _cannot_write(error) from error
     try:
         yield scratch
-        try:
+        with writing():
             destination.mkdir(exist_ok=True)
             written = set()
             for file in sorted(scratch.iterdir()):
@@ -43,14 +46,17 @@ def result_folder(destination: Path, *, optional: Sequence[str] = ()) -> Iterato
             for old in [file for pattern in optional for file in destination.glob(pattern)]:
                 if old.name not in written:
                     old.unlink()
-        except OSError as error:
-            raise _cannot_write(error) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _cannot_write(error: OSError) -> OutputFolderError:
-    return OutputFolderError(
-        f"The output folder cannot be written ({error.strerror or type(error).__name__}).",
-        "Choose with --out a folder that you may write to and that is not a file.",
-    )
+@contextmanager
+def writing() -> Iterator[None]:
+    """Turn what the file system refuses in the block into an OutputFolderError, which quotes no path."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputFolderError(
+            f"The output folder cannot be written ({error.strerror or type(error).__name__}).",
+            "Choose with --out a folder that you may write to, that is not a file and whose disk has room.",
+        ) from error

@@ -34,8 +34,8 @@ def test_a_failure_leaves_the_folder_as_it_was(tmp_path):
 def test_unwritable_destination_is_a_plain_error_without_the_path(tmp_path, name):
     """The user reads what to do, and a log that quotes the error does not quote a folder named after a patient."""
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OutputFolderError) as caught, result_folder(tmp_path / name) as folder:
-        (folder / "slices.csv").write_text("new")
+    with pytest.raises(OutputFolderError) as caught, result_folder(tmp_path / name):
+        pytest.fail("an hour of work is done before the folder is found to be unwritable")
     assert str(tmp_path) not in str(caught.value) and "--out" in caught.value.advice
     assert (tmp_path / "file").read_text() == "in the way"
 

@@ -77,6 +77,8 @@ def test_an_interrupted_run_ends_with_the_same_weights(data, tmp_path, monkeypat
     monkeypatch.setattr(module, "_save", save_then_die)
     with pytest.raises(Killed):
         train(recipe, tmp_path / "broken", save_every=7)
+    with pytest.raises(ValueError, match="not finished"):  # half-trained weights never become a bundle
+        export.export(tmp_path / "broken", tmp_path)
     monkeypatch.setattr(module, "_save", original)
     train(recipe, tmp_path / "broken", save_every=100)
 
