@@ -43,4 +43,5 @@ test: lint
 
 bench: $(VENV)/.run-ready
 	$(BIN)/python -m Testing.benchmarks.spine "$(CT)"
+	$(BIN)/python -m Testing.benchmarks.memory
 	$(BIN)/python -m Testing.benchmarks.physical_measures "$(CT)"

@@ -3,8 +3,9 @@
     python -m Training.evaluate --data build/simulated ClinReadNet=runs/clinreadnet plain-Swin=runs/plain ...
 
 Prints and writes (``--out``) PLCC, SROCC, KROCC, their sum, MAE and PLCC by band, each with a 95 % bootstrap interval
-over source slices, and the share of pairs in the right order. The first row is the noise-level regression. The labels
-are surrogate scores of simulated images: the figures say how well a network learned them, nothing about readers.
+over source slices, and the share of pairs in the right order. The first row is the noise-level regression; for the
+others the sum's gain over it is given, paired: both scorers on the same resampled slices. The labels are surrogate
+scores of simulated images: the figures say how well a network learned them, nothing about readers.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from Training.data.build import HELD_OUT
 from Training.data.challenge import LabelledImage, read_challenge_folder
 from Training.data.noise_level import NoiseRegression, noise_levels
-from Training.metrics.agreement import MEASURES, band_plcc, bootstrap, pair_order
+from Training.metrics.agreement import MEASURES, band_plcc, bootstrap, overall, pair_order
 from Training.train import predict
 
 
@@ -48,11 +49,24 @@ class Row:
         return f"{self.name} (n = {self.images})\n  {figures}\n  PLCC by band: {bands}\n  pairs in order: {pairs}"
 
 
-def measure(name: str, predicted: NDArray[np.floating], images: list[LabelledImage], repeats: int = 500) -> Row:
-    """All figures of one scorer."""
+def measure(
+    name: str,
+    predicted: NDArray[np.floating],
+    images: list[LabelledImage],
+    repeats: int = 500,
+    baseline: NDArray[np.floating] | None = None,
+) -> Row:
+    """All figures of one scorer; with the scores of a ``baseline`` also the sum's gain over it."""
     true = np.array([image.score for image in images])
     sources = [image.source for image in images]
     figures = {key: tuple(bootstrap(f, predicted, true, sources, repeats)) for key, f in MEASURES.items()}
+    if baseline is not None:
+
+        def gain(indices: NDArray[np.floating], _: NDArray[np.floating]) -> float:
+            chosen = indices.astype(int)
+            return overall(predicted[chosen], true[chosen]) - overall(baseline[chosen], true[chosen])
+
+        figures["sum above noise"] = tuple(bootstrap(gain, np.arange(len(true)), true, sources, repeats))
     bands = {
         band: tuple(bootstrap(lambda p, t, b=band: band_plcc(p, t).get(b, np.nan), predicted, true, sources, repeats))
         for band in band_plcc(predicted, true)
@@ -95,10 +109,12 @@ def evaluate(data: Path, scorers: dict[str, Path], held_out: tuple[str, ...], re
     if not tested:
         raise ValueError("none of the held-out patients is in the data folder")
     regression = NoiseRegression.fit(noise_levels(trained), np.array([image.score for image in trained]))
-    rows = [measure("noise-level regression", regression(noise_levels(tested)), tested, repeats)]
+    noise = regression(noise_levels(tested))
+    rows = [measure("noise-level regression", noise, tested, repeats)]
     device = "cuda" if torch.cuda.is_available() else "cpu"
     for name, folder in scorers.items():
-        rows.append(measure(name, predict(load_network(folder, held_out), tested, device), tested, repeats))
+        scores = predict(load_network(folder, held_out), tested, device)
+        rows.append(measure(name, scores, tested, repeats, baseline=noise))
     return rows
 
 

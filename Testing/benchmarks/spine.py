@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from CTQualityAssessmentLib.assessment import assess_volume, body_mask
+from CTQualityAssessmentLib.assessment import assess_volume, body_mask, default_batch_size
 from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, load_bundle
 from CTQualityAssessmentLib.mrml.assessment_nodes import add_assessment
 from CTQualityAssessmentLib.mrml.scene import create_bare_scene
@@ -57,15 +57,16 @@ def main() -> None:
     parser.add_argument("path", nargs="?", type=Path, default=SAMPLE)
     parser.add_argument("--model", default=DEFAULT_BUNDLE)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--batch", type=int, help="slices at a time (default: as in 'ctqa assess')")
     options = parser.parse_args()
 
     seconds: dict[str, float] = {}
     volume, seconds["read"] = warm(lambda: read_volume(options.path))
     model, seconds["load model"] = warm(lambda: load_bundle(options.model, device=options.device))
+    batch = options.batch or default_batch_size(model)
     for name, stages in (("assess, no attention", ()), ("assess", (3,))):
         assessment, seconds[name] = warm(
-            lambda wanted=stages: assess_volume(volume, model, batch_size=options.batch, attention_stages=wanted)
+            lambda wanted=stages: assess_volume(volume, model, batch_size=batch, attention_stages=wanted)
         )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -78,7 +79,7 @@ def main() -> None:
     columns, rows = volume.canonical_slices().hu.shape[:0:-1]
     print(
         f"{volume.slice_count} slices of {columns} x {rows}, {assessment.summary.scored} scored; {model.device}, "
-        f"{torch.get_num_threads()} threads, batch {options.batch}, torch {torch.__version__}, {platform.machine()}"
+        f"{torch.get_num_threads()} threads, batch {batch}, torch {torch.__version__}, {platform.machine()}"
     )
     for stage, spent in seconds.items():
         print(f"{stage:12} {spent:8.2f} s {spent / total:6.1%}")

@@ -44,7 +44,7 @@ def assess_volume(
     volume: Volume,
     model: LoadedModel,
     *,
-    batch_size: int = 4,
+    batch_size: int | None = None,
     attention_stages: Sequence[int] = (),
     progress: Progress = no_progress,
     cancelled: Cancelled = never,
@@ -57,7 +57,7 @@ def assess_volume(
     Args:
         volume: in HU.
         model: from :func:`CTQualityAssessmentLib.models.load_bundle`.
-        batch_size: slices per network call; it does not change the scores.
+        batch_size: slices per network call; it does not change the scores. None for :func:`default_batch_size`.
         attention_stages: stages 1 to 4 whose attention maps are wanted, one map per temperature and stage.
         progress: called with (slices done, slices, message).
         cancelled: asked between batches; True returns what is there, marked partial.
@@ -68,6 +68,7 @@ def assess_volume(
     """
     import torch
 
+    batch_size = default_batch_size(model) if batch_size is None else batch_size
     if batch_size < 1 or not set(attention_stages) <= {1, 2, 3, 4}:
         raise ValueError("batch_size is at least 1 and attention stages are among 1, 2, 3, 4")
     started = time.monotonic()
@@ -124,6 +125,11 @@ def assess_volume(
         partial=partial,
         attention=maps.finished(),
     )
+
+
+def default_batch_size(model: LoadedModel) -> int:
+    """One slice on the CPU, where more are no faster, take memory and make cancelling wait; four elsewhere."""
+    return 1 if model.device.type == "cpu" else 4
 
 
 def _pixels(hu: NDArray[np.generic], model: LoadedModel) -> Tensor:

@@ -31,7 +31,7 @@ class Settings:
     model: str
     model_sha256: str
     device: str = "auto"
-    batch_size: int = 4
+    batch_size: int | None = None
     attention_stages: tuple[int, ...] = (3,)
     figures: bool = True
     scene: bool = False

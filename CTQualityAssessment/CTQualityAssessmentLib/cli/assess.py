@@ -40,7 +40,9 @@ def assess(
     model: Annotated[str | None, typer.Option(help="Name or folder of a model, see 'ctqa models'.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     series: SeriesChoice = None,
-    batch: Annotated[int, typer.Option(min=1, help="Slices at a time; fewer need less memory.")] = 4,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Slices at a time (default: 1 on the CPU, 4 on a graphics card).")
+    ] = None,
     attention_stage: Annotated[
         list[int], typer.Option(min=1, max=4, help="Network stage to map, 1 fine to 4 coarse; may be repeated.")
     ] = [3],  # noqa: B006  (typer copies it)
@@ -141,7 +143,7 @@ def _run(
     dicom: bool,
     model: str | None,
     device: str,
-    batch: int,
+    batch: int | None,
     attention_stages: Sequence[int],
     progress: ProgressCall,
     cancelled: Cancelled,

@@ -51,7 +51,10 @@ def batch(
             metavar="ADDRESS", help="A running dask scheduler, such as tls://host:8786, instead of processes."
         ),
     ] = None,
-    slices: Annotated[int, typer.Option("--batch", min=1, help="Slices at a time; fewer need less memory.")] = 4,
+    slices: Annotated[
+        int | None,
+        typer.Option("--batch", min=1, help="Slices at a time (default: 1 on the CPU, 4 on a graphics card)."),
+    ] = None,
     attention_stage: Annotated[
         list[int], typer.Option(min=1, max=4, help="Network stage to map, 1 fine to 4 coarse; may be repeated.")
     ] = [3],  # noqa: B006  (typer copies it)
@@ -107,7 +110,7 @@ def batch(
 
 
 def _settings(
-    model: str | None, sha256: str, device: str, slices: int, stages: list[int], figures: bool, scene: bool
+    model: str | None, sha256: str, device: str, slices: int | None, stages: list[int], figures: bool, scene: bool
 ) -> Settings:
     from CTQualityAssessmentLib.batch.records import Settings
     from CTQualityAssessmentLib.errors import CTQAError

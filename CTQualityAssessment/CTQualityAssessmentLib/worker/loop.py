@@ -161,7 +161,7 @@ class Worker:
         self, request: AssessRequest, volume: Volume, progress: _ProgressMessages, cancelled: Callable[[], bool]
     ) -> VolumeAssessment:
         """Assess; when memory runs out, with fewer slices at a time, then on the CPU, and say so."""
-        from CTQualityAssessmentLib.assessment import assess_volume
+        from CTQualityAssessmentLib.assessment import assess_volume, default_batch_size
 
         def on_slice(found: SliceAssessment) -> None:
             self._send({"t": "slice", "id": request.id, "slice": asdict(found)})
@@ -169,7 +169,7 @@ class Worker:
         device, batch, notes = request.device, request.batch, []
         while True:
             model = self._loaded(request.model, device)
-            batch = batch or (1 if model.device.type == "cpu" else 4)
+            batch = batch or default_batch_size(model)
             try:
                 found = assess_volume(
                     volume,

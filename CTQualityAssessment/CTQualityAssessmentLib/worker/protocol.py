@@ -95,8 +95,7 @@ class AssessRequest:
         exposures: for ``array``, tube current (mA), exposure (mAs) and CTDIvol (mGy) of each slice, or empty.
         model: name or folder of a bundle; None for the default.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
-        batch: slices at a time; None for one at a time on the CPU, where that is as fast and cancels soonest, and four
-            elsewhere.
+        batch: slices at a time; None for what the device does best with.
         attention_stages: among 1 to 4.
     """
 

@@ -138,7 +138,8 @@ def test_novel_slices_are_refused_not_scored(model):
         def __call__(self, features):
             return torch.linspace(0.5, 1.5, len(features))
 
-    result = assess_volume(volume_of(patient(2)), replace(model, novelty=Far()), attention_stages=(4,))
+    volume, far = volume_of(patient(2)), replace(model, novelty=Far())
+    result = assess_volume(volume, far, batch_size=2, attention_stages=(4,))
     assert result.slices[0].score is not None and result.slices[0].novelty == 0.5
     assert result.slices[1].refusal.code == "out-of-distribution" and result.slices[1].novelty == 1.5
     assert np.isnan(result.attention[0].values[1]).all()

@@ -121,6 +121,8 @@ def test_a_run_becomes_a_bundle_that_loads_and_is_evaluated(data, tmp_path, monk
     rows = evaluate.evaluate(data, {"miniature": tmp_path / "run"}, ("p4",), repeats=20)
     assert [row.name for row in rows] == ["noise-level regression", "miniature"] and rows[1].images == 8
     assert "SROCC" in rows[1].line()
+    gain, low, high = rows[1].figures["sum above noise"]
+    assert gain == pytest.approx(rows[1].figures["sum"][0] - rows[0].figures["sum"][0]) and low <= gain <= high
 
     with pytest.raises(ValueError, match="held-out"):
         evaluate.evaluate(data, {"miniature": tmp_path / "run"}, ("p3",), repeats=20)
