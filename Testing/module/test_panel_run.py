@@ -184,6 +184,24 @@ def test_a_worker_that_does_not_answer_a_cancel_is_let_go_without_waiting(window
     window.wait(lambda: not Path(f"/proc/{python}").exists(), seconds=30)
 
 
+def test_slices_of_a_worker_that_does_not_answer_a_cancel_are_kept(window, long_ct):
+    """A card that is stuck in one slice: an hour of scored slices must not go with it."""
+    node = window.add_volume(long_ct)
+    window.ui.assessButton.click()
+    window.wait(lambda: run(window).live.table.GetNumberOfRows() > 3)
+    os.kill(run(window).worker.python_id, signal.SIGSTOP)
+    window.ui.cancelButton.click()
+    rows = len(run(window)._job.found)
+    run(window)._job.cancelled_at -= 60
+    window.wait(lambda: not run(window).busy)
+    result = assessment_from_scene(window.scene, node)
+    assert result.partial and 3 < rows <= result.summary.scored < 400
+    assert result.model.name and result.device == "cpu" and result.versions["torch"]
+    assert f"Cancelled: {result.summary.scored} of 400" in window.ui.statusLabel.text
+    assert "Incomplete" in window.ui.verdictDetailLabel.text
+    assert len(find_assessments(window.scene, node)) == 1
+
+
 def test_closing_slicer_during_a_run_leaves_no_process_and_no_folder(window, long_ct, monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     window.add_volume(long_ct)

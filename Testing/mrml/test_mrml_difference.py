@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import slicer
 import slicer.util
+from CTQualityAssessmentLib.assessment.difference import NOT_COVERED, VolumeDifference
 from CTQualityAssessmentLib.colours import DIFFERENCE
-from CTQualityAssessmentLib.mrml.difference_nodes import add_difference, half_width, set_half_width
+from CTQualityAssessmentLib.mrml.difference import add_difference, find_differences, half_width, set_half_width
 from CTQualityAssessmentLib.mrml.linked_views import LinkedViews, SteadyView
 from CTQualityAssessmentLib.mrml.overlays import add_attention_overlay, add_quality_overlay, set_overlay_threshold
 from CTQualityAssessmentLib.mrml.volume_nodes import add_volume
@@ -27,14 +28,19 @@ def shown(node) -> np.ndarray:
 
 
 def test_equal_is_dark_and_the_signs_have_the_ends_of_the_map(scene):
-    hu = np.array([-4000, -100, 0, 100, 4000], dtype=np.int16).reshape(1, 1, 5)
-    node = add_difference(scene, hu, np.eye(4), half_width_hu=100)
+    first, second = (add_volume(scene, make_volume()) for _ in range(2))
+    hu = np.array([-4000, -100, 0, 100, 4000, NOT_COVERED], dtype=np.int16).reshape(1, 1, 6)
+    difference = VolumeDifference(hu, False, 5 / 6, None, None, ())
+    add_difference(scene, first, second, difference)
+    node = add_difference(scene, first, second, difference, half_width_hu=100)
+    assert find_differences(scene, first) == [node]  # replaced, not piled up
     low, high = 255 * DIFFERENCE.rgb(2)
     middle = 255 * DIFFERENCE.rgb(3)[1]
-    pixels = shown(node)[0, 0, :, :3]
+    *pixels, beyond = shown(node)[0, 0]
     for pixel, wanted in zip(pixels, (low, low, middle, high, high), strict=True):
-        np.testing.assert_allclose(pixel, wanted, atol=5)
-    assert not node.GetSaveWithScene()
+        np.testing.assert_allclose(pixel[:3], wanted, atol=5)
+        assert pixel[3] == 255
+    assert beyond[3] == 0  # nothing was compared there, which is not the same as no difference
     set_half_width(node, 1e-3)
     assert half_width(node) == 2.0 and node.GetDisplayNode().GetLevel() == 0.0
 

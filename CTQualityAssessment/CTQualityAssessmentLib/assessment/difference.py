@@ -16,7 +16,9 @@ from CTQualityAssessmentLib.volume import CanonicalSlices, Volume
 _SAME_GRID = 0.05
 #: Slices at a time: bounds the memory of the resampled volume.
 _SLAB = 8
-#: Lower than any HU: marks voxels that the second volume does not reach.
+#: Value of a difference where the second volume does not reach; lower than any difference.
+NOT_COVERED = -32768
+#: Lower than any HU.
 _OUTSIDE = -1e6
 
 
@@ -35,7 +37,8 @@ class VolumeDifference:
     """The second volume minus the first, on the grid of the first.
 
     Attributes:
-        hu: ``[k, j, i]`` like the first volume, int16 where both are, else float32; 0 where the second does not reach.
+        hu: ``[k, j, i]`` like the first volume, int16 where both are, else float32; :data:`NOT_COVERED` where the
+            second does not reach.
         resampled: True where the second volume's voxels lie between those of the first, so that interpolation has
             smoothed its noise.
         covered: share of the first volume's voxels that the second reaches, 0 to 1.
@@ -68,22 +71,26 @@ def volume_difference(first: Volume, second: Volume, *, progress: Progress = no_
     from scipy import ndimage
 
     matrix, offset, exact = _to_second(first, second)
+    same = exact and first.hu.shape == second.hu.shape and np.array_equal(matrix, np.eye(3)) and not offset.any()
     whole = first.hu.dtype == np.int16 and second.hu.dtype == np.int16
-    difference = np.zeros(first.hu.shape, dtype=np.int16 if whole else np.float32)
-    covered = np.zeros(first.hu.shape, dtype=bool)
+    difference = np.empty(first.hu.shape, dtype=np.int16 if whole else np.float32)
+    covered = np.empty(first.hu.shape, dtype=bool)
     starts = range(0, len(first.hu), _SLAB)
     for n, start in enumerate(starts):
         progress(n, len(starts), "Comparing")
         part = first.hu[start : start + _SLAB]
-        values = np.empty(part.shape, dtype=np.float32)
-        ndimage.affine_transform(
-            second.hu, matrix, offset + matrix[:, 0] * start, output=values, order=0 if exact else 1, cval=_OUTSIDE
-        )
+        if same:
+            values = second.hu[start : start + _SLAB].astype(np.float32)
+        else:
+            values = np.empty(part.shape, dtype=np.float32)
+            ndimage.affine_transform(
+                second.hu, matrix, offset + matrix[:, 0] * start, output=values, order=0 if exact else 1, cval=_OUTSIDE
+            )
         inside = values > _OUTSIDE
         values -= part
         if whole:
-            values = np.clip(np.rint(values), -32768, 32767)
-        difference[start : start + _SLAB] = np.where(inside, values, 0)
+            values = np.clip(np.rint(values), NOT_COVERED + 1, 32767)
+        difference[start : start + _SLAB] = np.where(inside, values, NOT_COVERED)
         covered[start : start + _SLAB] = inside
     if not covered.any():
         raise NoOverlapError

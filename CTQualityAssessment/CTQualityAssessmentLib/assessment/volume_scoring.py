@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -72,6 +72,7 @@ def assess_volume(
     if batch_size < 1 or not set(attention_stages) <= {1, 2, 3, 4}:
         raise ValueError("batch_size is at least 1 and attention stages are among 1, 2, 3, 4")
     started = time.monotonic()
+    begun = begin_assessment(volume, model)
     slices = volume.canonical_slices()
     count = volume.slice_count
     results: list[SliceAssessment | None] = [None] * count
@@ -83,12 +84,12 @@ def assess_volume(
         if cancelled():
             partial = True
             break
-        begun = time.monotonic()
+        clock = time.monotonic()
         prepared = [prepare_slice(volume, slices, k) for k in range(first, min(first + batch_size, count))]
         readable = [p for p in prepared if p.refusal is None]
         pixels = [_pixels(p.hu, model) for p in readable]
-        seconds["prepare"] += time.monotonic() - begun
-        begun = time.monotonic()
+        seconds["prepare"] += time.monotonic() - clock
+        clock = time.monotonic()
         if readable:
             with torch.inference_mode():
                 output = model.network(torch.cat(pixels), attention_stages=[s - 1 for s in maps.stages])
@@ -96,7 +97,7 @@ def assess_volume(
             maps.keep([s.index for s in found if s.score is not None], [s.index for s in found], output)
             for result in found:
                 results[result.index] = result
-        seconds["network"] += time.monotonic() - begun
+        seconds["network"] += time.monotonic() - clock
         for p in prepared:
             if p.refusal is not None:
                 results[p.index] = _refused(volume, p.index, p.body_fraction, p.refusal)
@@ -104,10 +105,17 @@ def assess_volume(
             on_slice(results[p.index])
         progress(min(first + batch_size, count), count, "Assessing slices")
 
-    complete = tuple(r if r is not None else _refused(volume, k, 0.0, _NOT_RUN) for k, r in enumerate(results))
-    if volume.exposures:
-        complete = tuple(replace(one, **vars(volume.exposures[one.index])) for one in complete)
     seconds["total"] = time.monotonic() - started
+    return replace(
+        fill_assessment(begun, volume, {one.index: one for one in results if one is not None}),
+        timings_s={name: round(value, 3) for name, value in seconds.items()},
+        partial=partial,
+        attention=maps.finished(),
+    )
+
+
+def begin_assessment(volume: Volume, model: LoadedModel) -> VolumeAssessment:
+    """What is known before the first slice: the model, where it runs, the volume; no slice, marked partial."""
     return VolumeAssessment(
         model=model.identity,
         geometry=Geometry(
@@ -115,21 +123,34 @@ def assess_volume(
             tuple(tuple(float(x) for x in row) for row in volume.ijk_to_ras),
             volume.acquisition_axis,
         ),
-        slices=complete,
-        summary=summarise(complete),
+        slices=(),
+        summary=summarise(()),
         device=str(model.device),
         versions=_versions(),
-        timings_s={name: round(value, 3) for name, value in seconds.items()},
+        timings_s={},
         facts=volume.facts.known(),
-        warnings=volume.warnings + _warnings(volume, slices, model),
-        partial=partial,
-        attention=maps.finished(),
+        warnings=volume.warnings + _warnings(volume, volume.canonical_slices(), model),
+        partial=True,
     )
 
 
 def default_batch_size(model: LoadedModel) -> int:
     """One slice on the CPU, where more are no faster, take memory and make cancelling wait; four elsewhere."""
     return 1 if model.device.type == "cpu" else 4
+
+
+def fill_assessment(begun: VolumeAssessment, volume: Volume, found: Mapping[int, SliceAssessment]) -> VolumeAssessment:
+    """An assessment with these slices, by index; those that are not there are refused as not run.
+
+    Args:
+        begun: from :func:`begin_assessment`.
+        volume: the one that is assessed.
+        found: scored and refused slices.
+    """
+    complete = tuple(found.get(k) or _refused(volume, k, 0.0, _NOT_RUN) for k in range(volume.slice_count))
+    if volume.exposures:
+        complete = tuple(replace(one, **vars(volume.exposures[one.index])) for one in complete)
+    return replace(begun, slices=complete, summary=summarise(complete), partial=len(found) < len(complete))
 
 
 def _pixels(hu: NDArray[np.generic], model: LoadedModel) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import slicer
@@ -109,9 +110,21 @@ def follow(source: slicer.vtkMRMLSliceNode, view: slicer.vtkMRMLSliceNode) -> No
         return
     width, height, depth = source.GetFieldOfView()
     scale = max(width / columns, height / rows)
+    field = (scale * columns, scale * rows, depth)
+    if _stands_like(view, source, field):  # else two views that follow each other would ask for pictures for ever
+        return
     changing = view.StartModify()
     view.GetSliceToRAS().DeepCopy(source.GetSliceToRAS())
     view.SetXYZOrigin(*source.GetXYZOrigin())
-    view.SetFieldOfView(scale * columns, scale * rows, depth)
+    view.SetFieldOfView(*field)
     view.UpdateMatrices()
     view.EndModify(changing)
+
+
+def _stands_like(view: slicer.vtkMRMLSliceNode, source: slicer.vtkMRMLSliceNode, field: tuple[float, ...]) -> bool:
+    def numbers(node: slicer.vtkMRMLSliceNode, shown: tuple[float, ...]) -> list[float]:
+        matrix = node.GetSliceToRAS()
+        return [*(matrix.GetElement(n // 4, n % 4) for n in range(16)), *node.GetXYZOrigin(), *shown]
+
+    pairs = zip(numbers(view, view.GetFieldOfView()), numbers(source, field), strict=True)
+    return all(math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9) for one, other in pairs)

@@ -133,10 +133,15 @@ def settled_voxels(array: NDArray[np.generic]) -> tuple[NDArray[np.generic], lis
     warnings = []
     if np.issubdtype(array.dtype, np.floating):
         hu = array.astype(np.float32, copy=False)
+        highest = hu.max()
     else:
-        low, high = int(array.min()), int(array.max())
-        fits = np.iinfo(np.int16).min <= low and high <= np.iinfo(np.int16).max
+        low, highest = int(array.min()), int(array.max())
+        fits = np.iinfo(np.int16).min <= low and highest <= np.iinfo(np.int16).max
         hu = array.astype(np.int16 if fits else np.float32, copy=False)
+    # The usual volume needs nothing, and two passes without memory of their own tell it, in a window that waits. NaN
+    # makes both ends NaN.
+    if hu.min() >= _AIR_HU and highest <= np.finfo(np.float32).max:
+        return hu, warnings
     # One comparison finds what lies below air and, being false for it, NaN; the upper bound finds infinity.
     bad = ~((hu >= _AIR_HU) & (hu <= np.finfo(np.float32).max))
     if bad.any():

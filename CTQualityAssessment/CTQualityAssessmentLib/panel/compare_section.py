@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import slicer
 from slicer.i18n import tr as _
 
+from CTQualityAssessmentLib.assessment.difference import VolumeDifference, volume_difference
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.mrml.assessment_nodes import assessment_from_scene, overlay_ids
 from CTQualityAssessmentLib.mrml.compare_layout import (
@@ -17,7 +18,8 @@ from CTQualityAssessmentLib.mrml.compare_layout import (
     WITH_DIFFERENCE,
     register_layouts,
 )
-from CTQualityAssessmentLib.mrml.difference import Difference, add_difference, is_difference
+from CTQualityAssessmentLib.mrml.difference import add_difference, is_difference
+from CTQualityAssessmentLib.mrml.volume_nodes import volume_from_node
 from CTQualityAssessmentLib.panel.section import Section
 
 if TYPE_CHECKING:
@@ -100,7 +102,8 @@ class CompareSection(Section):
             return
         try:
             with self.panel.waiting():
-                node, found = add_difference(slicer.mrmlScene, self.input, self.second)
+                found = volume_difference(volume_from_node(self.input), volume_from_node(self.second))
+                node = add_difference(slicer.mrmlScene, self.input, self.second, found)
         except CTQAError as error:
             self._told = (self.input, self.second, str(error))
             self.refresh()
@@ -143,7 +146,7 @@ class CompareSection(Section):
             other.GetSliceToRAS().DeepCopy(fields.GetSliceToRAS())
             other.UpdateMatrices()
 
-    def _describe(self, found: Difference) -> str:
+    def _describe(self, found: VolumeDifference) -> str:
         lines = []
         if found.mean_hu is not None:
             lines.append(

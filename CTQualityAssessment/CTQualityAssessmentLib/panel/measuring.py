@@ -122,9 +122,8 @@ class Measuring:
             return
         self._timer.stop()
         job.asked = True
-        self.worker.send(
-            MeasureRequest(id=job.id, folder=job.folder.name, **job.transfer.described(facts)).to_message()
-        )
+        request = MeasureRequest(id=job.id, folder=job.folder.name, preview=True, **job.transfer.described(facts))
+        self.worker.send(request.to_message())
 
     def _on_message(self, message: dict[str, Any]) -> None:
         job = self._job

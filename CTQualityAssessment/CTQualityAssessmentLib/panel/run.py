@@ -17,6 +17,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from CTQualityAssessmentLib.assessment.body import body_mask
+from CTQualityAssessmentLib.assessment.volume_scoring import fill_assessment
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.mrml.assessment_nodes import AssessmentNodes, add_assessment
 from CTQualityAssessmentLib.mrml.live_scores import LiveScores
@@ -134,7 +135,7 @@ class AssessmentRun:
         self.worker.send(asked.to_message())
 
     def cancel(self) -> None:
-        """Stop at the next slice and keep what is there; a worker that does not answer is stopped."""
+        """Stop at the next slice and keep what is there; a worker that does not answer is stopped, its slices kept."""
         if self._job is not None and self._job.cancelled_at is None:
             self._job.cancelled_at = time.monotonic()
             self._ask_to_cancel(self._job)
@@ -170,37 +171,39 @@ class AssessmentRun:
         kind = message["t"]
         if kind == "progress" and job.cancelled_at is None:
             self._on_progress(message["done"], message["total"], message["message"], message["eta_s"])
+        elif kind == "begun":
+            job.begun = VolumeAssessment.from_dict(message["assessment"])
         elif kind == "slice":
             job.add(message["slice"])
         elif kind == "note" and job.cancelled_at is None:
             self._on_progress(0, 0, message["text"], None)
         elif kind == "done":
-            self._show_result(job)
+            self._read_result(job)
         elif kind == "error":
             cancelled = message["kind"] == "cancelled"
             text = _("Cancelled.") if cancelled else f"{message['problem']} {message['advice']}"
             self._finish(RunEnd(message=text, log="" if cancelled else self.worker.log))
 
-    def _show_result(self, job: _Job) -> None:
-        node = job.request.node
+    def _read_result(self, job: _Job) -> None:
         try:
-            assessment = read_result(Path(job.folder.name))
-            if node.GetScene() is None or job.voxels_changed():
-                self._finish(RunEnd(message=_("The volume changed during the run, so its result was dropped.")))
-                return
-            if job.request.time_point is not None:
-                self._finish(RunEnd(assessment=assessment))
-                return
-            nodes = add_assessment(node.GetScene(), node, assessment, job.body())
+            self._show_result(job, read_result(Path(job.folder.name)))
         except CTQAError as error:
             self._finish(RunEnd(message=str(error)))
+
+    def _show_result(self, job: _Job, assessment: VolumeAssessment) -> None:
+        node = job.request.node
+        if node.GetScene() is None or job.voxels_changed():
+            self._finish(RunEnd(message=_("The volume changed during the run, so its result was dropped.")))
+            return
+        if job.request.time_point is not None:
+            self._finish(RunEnd(assessment=assessment))
             return
         message = ""
         if assessment.partial:
             message = _("Cancelled: {done} of {total} slices were assessed before.").format(
-                done=len(job.seen), total=len(assessment.slices)
+                done=len(job.found), total=len(assessment.slices)
             )
-        self._finish(RunEnd(nodes, message))
+        self._finish(RunEnd(add_assessment(node.GetScene(), node, assessment, job.body()), message))
 
     def _on_worker_end(self) -> None:
         if self._job is not None:
@@ -220,9 +223,13 @@ class AssessmentRun:
             self._on_rows()
         if job.cancelled_at is not None:
             waited = time.monotonic() - job.cancelled_at
-            if waited > (_PATIENCE_S if job.seen else _PATIENCE_EMPTY_S):
+            if waited > (_PATIENCE_S if job.found else _PATIENCE_EMPTY_S):
                 self.worker.retire()
-                self._finish(RunEnd(message=_("Cancelled; nothing was kept.")))
+                kept = job.so_far()
+                if kept is not None:
+                    self._show_result(job, kept)
+                else:
+                    self._finish(RunEnd(message=_("Cancelled; nothing was kept.")))
 
     def _finish(self, end: RunEnd) -> None:
         job, self._job = self._job, None
@@ -248,8 +255,9 @@ class _Job:
         self.id, self.request, self.folder, self.live = id_, request, folder, live
         self.cancelled_at: float | None = None
         self.unshown = False
-        self.seen: set[int] = set()
-        self._slices = volume.canonical_slices()
+        self.begun: VolumeAssessment | None = None
+        self.found: dict[int, SliceAssessment] = {}
+        self._volume, self._slices = volume, volume.canonical_slices()
         self._body = np.zeros(self._slices.hu.shape, dtype=bool)
         self._changed_at = request.source.GetImageData().GetMTime()
         self._checksum = _checksum(request.source)
@@ -257,16 +265,23 @@ class _Job:
     def add(self, found: dict[str, Any]) -> None:
         """Take in a slice, once: after a lack of memory the worker starts again from the first."""
         index = found["index"]
-        if index in self.seen:
+        if index in self.found:
             return
-        self.seen.add(index)
         refusal = Refusal(**found["refusal"]) if found["refusal"] else None
-        self.live.append(SliceAssessment(**{**found, "refusal": refusal}))
+        lists = {name: tuple(found[name]) for name in ("centre_ras", "distribution")}
+        self.found[index] = SliceAssessment(**{**found, **lists, "refusal": refusal})
+        self.live.append(self.found[index])
         self.unshown = True
         if found["score"] is not None:
             # Here, slice by slice, because the bodies of a whole volume at once would freeze the window for seconds.
             rows_mm, columns_mm = (float(np.linalg.norm(self._slices.ijk_to_ras[:3, axis])) for axis in (1, 0))
             self._body[index] = body_mask(self._slices.hu[index], (rows_mm, columns_mm))
+
+    def so_far(self) -> VolumeAssessment | None:
+        """What came before the worker fell silent, without attention maps; None before the first slice."""
+        if self.begun is None or not self.found:
+            return None
+        return fill_assessment(self.begun, self._volume, self.found)
 
     def body(self) -> np.ndarray:
         """``(n, rows, columns)``, True inside the patient, on the scored slices."""

@@ -37,7 +37,8 @@ def volume_facts(node: slicer.vtkMRMLScalarVolumeNode) -> VolumeFacts:
     except CTQAError as error:
         return VolumeFacts((), (), str(error))
     facts, about_headers = acquisition_facts(node)
-    lines, warnings = _describe(volume), [*about_headers, *volume.warnings, *_warnings(volume)]
+    low, high = float(volume.hu.min()), float(volume.hu.max())
+    lines, warnings = _describe(volume, low, high), [*about_headers, *volume.warnings, *_warnings(volume, low)]
     known = replace(volume, facts=facts).facts.known()
     told = [f"{label} {fact_text(name, known)}" for name, label, _unit in FACT_LABELS if name in known]
     return VolumeFacts((*lines, " · ".join(told)) if told else lines, tuple(warnings))
@@ -86,10 +87,9 @@ def acquisition_facts(node: slicer.vtkMRMLScalarVolumeNode) -> tuple[Acquisition
         return AcquisitionFacts(modality="CT"), tuple(warnings)
 
 
-def _describe(volume: Volume) -> tuple[str, ...]:
+def _describe(volume: Volume, low: float, high: float) -> tuple[str, ...]:
     i, j, k = volume.spacing
     columns, rows, layers = reversed(volume.hu.shape)
-    low, high = float(volume.hu.min()), float(volume.hu.max())
     return (
         _("{columns} × {rows} × {layers} voxels of {i:.3g} × {j:.3g} × {k:.3g} mm").format(
             columns=columns, rows=rows, layers=layers, i=i, j=j, k=k
@@ -100,11 +100,11 @@ def _describe(volume: Volume) -> tuple[str, ...]:
     )
 
 
-def _warnings(volume: Volume) -> list[str]:
+def _warnings(volume: Volume, low: float) -> list[str]:
     found = []
     if volume.slice_count < _FEWEST_SLICES:
         found.append(_("Only {count} slice(s): this may be a scout.").format(count=volume.slice_count))
-    if float(volume.hu.min()) > -300:
+    if low > -300:
         found.append(_("There is no air in this volume; its values may not be Hounsfield units."))
     directions = volume.ijk_to_ras[:3, :3] / np.linalg.norm(volume.ijk_to_ras[:3, :3], axis=0)
     if abs(directions[2, volume.acquisition_axis]) < 0.7:

@@ -26,7 +26,7 @@ from CTQualityAssessmentLib.results import VolumeAssessment
 from CTQualityAssessmentLib.viewer.transfers import EXPORT_FOLDER
 from CTQualityAssessmentLib.volume import Volume
 from CTQualityAssessmentLib.worker.exchange import ASSESSMENT, read_result, read_volume_file
-from CTQualityAssessmentLib.worker.protocol import AssessRequest, decode
+from CTQualityAssessmentLib.worker.protocol import VolumeRequest, decode
 
 
 def export(
@@ -59,7 +59,7 @@ def _export_assessment(scratch: Path, volume: Volume, assessment: VolumeAssessme
 
 def main() -> None:
     """Serve the one request."""
-    request = AssessRequest.from_message(decode(sys.stdin.buffer.readline()))
+    request = VolumeRequest.from_message(decode(sys.stdin.buffer.readline()))
     folder = Path(request.folder)
     assessment = read_result(folder) if (folder / ASSESSMENT).exists() else None
     measures = read_measures(folder / "measures.json") if (folder / "measures.json").exists() else None

@@ -1,6 +1,7 @@
-"""Slice views whose pictures come to rest without loss.
+"""Slice views whose pictures are quick while something moves, and come to rest without loss.
 
-JPEG smooths noise, and noise is what a reader of this program looks at: frames are JPEG only while something moves.
+JPEG smooths noise, and noise is what a reader of this program looks at: frames are JPEG only while something moves. A
+view on a large screen then also has fewer pixels, because without a graphics card each of them costs time.
 """
 
 from __future__ import annotations
@@ -13,12 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from trame_rca.encoders import RcaImageEncoder
+from trame_rca.schedulers import RcaImageRenderScheduler
+from trame_rca.view_adapter import RcaViewAdapter
 from trame_server import Server
-from trame_slicer.rca_view.rca_view_factory import RcaView, RemoteSliceViewFactory
-from trame_slicer.views import ViewLayoutDefinition
+from trame_server.utils.asynchronous import create_task
+from trame_slicer.app.logic import get_view_trame_id
+from trame_slicer.rca_view.rca_view_factory import RcaRenderStrategy, RcaView, RcaWindow, RemoteSliceViewFactory
+from trame_slicer.views import SliceView, ViewLayout, ViewLayoutDefinition
 
 #: Qualities of a picture: JPEG while something moves, and without loss at rest.
 MOVING, STILL = 85, 100
+#: Most pixels of a view while something moves: a slice of 512 x 512 that fills it still has one for each voxel.
+MOVING_PIXELS = 640 * 640
 
 
 class FrameEncoder:
@@ -39,16 +46,66 @@ class FrameEncoder:
         return out.getvalue(), meta, now_ms
 
 
+class FrameScheduler(RcaImageRenderScheduler):
+    """Draws a moving view with few pixels and one at rest with all."""
+
+    adapter: FrameAdapter
+
+    def __init__(self, window: RcaWindow) -> None:
+        super().__init__(
+            window,
+            rca_encoder=RcaImageEncoder.JPEG,
+            interactive_quality=MOVING,
+            still_quality=STILL,
+        )
+        self._rca_encoder = FrameEncoder()  # which trame's enumeration of formats cannot name
+
+    def _render_frame(self, quality: int) -> None:
+        if self.adapter.set_moving(quality < STILL):
+            self._request_event.clear()  # the new size asked for the picture that is drawn now
+        super()._render_frame(quality)
+
+
+class FrameAdapter(RcaViewAdapter):
+    """Between the page and a view whose number of pixels changes."""
+
+    def set_moving(self, moving: bool) -> bool:
+        """Give the view few pixels, or all of them; True where that changed something and asked for a picture."""
+        before = self.max_pixel_count
+        self.max_pixel_count = MOVING_PIXELS if moving else 0
+        return self.max_pixel_count != before
+
+    def on_interaction(self, origin: str, event: dict[str, Any]) -> None:
+        """Pass on what the mouse did. A drag is measured from its last place, so all of it counts in one size."""
+        if self._press_set or event["type"].endswith("Press"):
+            self.set_moving(True)
+        super().on_interaction(origin, event)
+
+
 class SliceViewFactory(RemoteSliceViewFactory):
-    """trame-slicer's slice views with our encoder, which its enumeration of formats cannot name."""
+    """trame-slicer's slice views with our frames."""
 
     def __init__(self, server: Server) -> None:
-        super().__init__(server, rca_encoder=RcaImageEncoder.JPEG, target_fps=30.0, blur_fps=15.0)
+        super().__init__(server, target_fps=30.0, blur_fps=15.0)
 
     def _create_view(self, view: ViewLayoutDefinition, scene: Any, app_logic: Any) -> RcaView:
-        made = super()._create_view(view, scene, app_logic)
+        made = SliceView(scene=scene, app_logic=app_logic, name=view.singleton_tag)
+        made.set_view_properties(view.properties)
         # Without a graphics card the smoothing of edges takes half of the time, and a slice has no edges to smooth.
-        made.slicer_view.render_window().SetMultiSamples(0)
-        made.view_adapter.update_quality(MOVING, STILL)
-        made.view_adapter._scheduler._rca_encoder = FrameEncoder()
-        return made
+        made.render_window().SetMultiSamples(0)
+        cursor = f"{view.singleton_tag}_cursor"
+        self._server.state.setdefault(cursor, "default")
+        window = RcaWindow(made.render_window(), state=self._server.state, active_view_cursor=cursor)
+        scheduler = FrameScheduler(window)
+        name = get_view_trame_id(self._server, made)
+        scheduler.adapter = FrameAdapter(window, name, scheduler=scheduler, do_schedule_render_on_interaction=False)
+        with ViewLayout(self._server, template_name=name) as ui:
+            self._create_vuetify_ui(name, made, scheduler, active_view_cursor=cursor)
+        made.set_scheduled_render(RcaRenderStrategy(scheduler))
+
+        async def register() -> None:
+            await self._server.ready
+            self._server.root_server.controller.rc_area_register(scheduler.adapter)
+
+        create_task(register())
+        return RcaView(ui, made, scheduler.adapter)

@@ -1,4 +1,4 @@
-"""An assessment that is going on in the worker, and its files."""
+"""What is going on in the worker, and the files of its results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.measures import PhysicalMeasures
@@ -18,8 +18,10 @@ from CTQualityAssessmentLib.results import VolumeAssessment
 from CTQualityAssessmentLib.viewer.case import Case
 from CTQualityAssessmentLib.viewer.transfers import EXPORT_FOLDER
 from CTQualityAssessmentLib.viewer.worker_process import WorkerProcess, python_environment
-from CTQualityAssessmentLib.worker.exchange import read_result, write_result, write_volume
-from CTQualityAssessmentLib.worker.protocol import AssessRequest, encode
+from CTQualityAssessmentLib.worker.exchange import read_measured, read_result, write_result, write_volume
+from CTQualityAssessmentLib.worker.protocol import AssessRequest, MeasureRequest, VolumeRequest, encode
+
+_Result = TypeVar("_Result")
 
 
 class RunError(CTQAError):
@@ -27,7 +29,7 @@ class RunError(CTQAError):
 
 
 class Runs:
-    """Assessments of the open case, one at a time, in folders below ``folder``."""
+    """Assessments and measurements of the open case, one at a time, in folders below ``folder``."""
 
     def __init__(self, folder: Path, device: str) -> None:
         self.worker = WorkerProcess()
@@ -40,23 +42,42 @@ class Runs:
     async def assess(
         self, case: Case, model: str | None, stages: list[int], on_message: Callable[[dict[str, Any]], None]
     ) -> VolumeAssessment:
-        """Run the worker on the case.
+        """Run the worker on the case. Cancelled it returns what there is, marked partial.
 
         Raises:
             RunError: with the worker's own words.
         """
-        id_ = str(next(self._ids))
-        self._running = id_
+
+        def request(**fields: Any) -> AssessRequest:
+            return AssessRequest(model=model, device=self._device, attention_stages=stages, **fields)
+
+        return await self._run(case, request, on_message, read_result)
+
+    async def measure(self, case: Case, on_message: Callable[[dict[str, Any]], None]) -> PhysicalMeasures:
+        """Measure the case in the worker: it keeps all cores busy, and pictures would stutter beside it.
+
+        Cancelled it returns what there is, marked partial.
+
+        Raises:
+            RunError: with the worker's own words.
+        """
+        return await self._run(case, MeasureRequest, on_message, read_measured)
+
+    async def _run(
+        self,
+        case: Case,
+        make_request: Callable[..., VolumeRequest],
+        on_message: Callable[[dict[str, Any]], None],
+        read: Callable[[Path], _Result],
+    ) -> _Result:
+        self._running = id_ = str(next(self._ids))
         try:
             with tempfile.TemporaryDirectory(prefix="run-", dir=self._folder, ignore_cleanup_errors=True) as folder:
                 fields = await asyncio.to_thread(_write_volume, Path(folder), case)
-                request = AssessRequest(
-                    id=id_, folder=folder, model=model, device=self._device, attention_stages=stages, **fields
-                )
-                last = await self.worker.assess(request, on_message)
+                last = await self.worker.run(make_request(id=id_, folder=folder, **fields), on_message)
                 if last["t"] == "error":
                     raise RunError(str(last.get("problem")), str(last.get("advice")))
-                return await asyncio.to_thread(read_result, Path(folder))
+                return await asyncio.to_thread(read, Path(folder))
         except OSError as error:
             raise no_space() from error
         finally:
@@ -93,7 +114,7 @@ class Runs:
                     stderr=asyncio.subprocess.DEVNULL,
                     env=python_environment(),
                 )
-                request = AssessRequest(id="export", folder=str(folder), **fields)
+                request = VolumeRequest(id="export", folder=str(folder), **fields)
                 await process.communicate(encode(request.to_message()).encode("ascii"))
                 (folder / "hu.npy").unlink(missing_ok=True)
             except OSError as error:

@@ -15,16 +15,16 @@ from trame_server import Server
 from trame_slicer.core import SlicerApp
 from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow
 
+from CTQualityAssessmentLib.assessment.difference import volume_difference
 from CTQualityAssessmentLib.calls import Progress
 from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.mrml.difference import add_difference, remove_differences
 from CTQualityAssessmentLib.mrml.overlays import set_overlay_threshold
 from CTQualityAssessmentLib.mrml.scene import attach_file_handling
 from CTQualityAssessmentLib.reading import SeriesInfo
 from CTQualityAssessmentLib.results import VolumeAssessment
 from CTQualityAssessmentLib.viewer.case import Case, close_case, open_case, show_assessment
-from CTQualityAssessmentLib.viewer.comparison import Comparison, compare, remove_difference
 from CTQualityAssessmentLib.viewer.frames import SliceViewFactory
-from CTQualityAssessmentLib.viewer.measure_run import MeasureRuns
 from CTQualityAssessmentLib.viewer.page import MODULE, first_state, make_page
 from CTQualityAssessmentLib.viewer.run import RunError, Runs
 from CTQualityAssessmentLib.viewer.shown import (
@@ -86,9 +86,8 @@ class Viewer:
         self._helpers = attach_file_handling(self._app.scene)
         self._case: Case | None = None
         self._source: _Source | None = None
-        self._comparison: Comparison | None = None
+        self._second: Case | None = None
         self._runs = Runs(folder, device)
-        self._measuring = MeasureRuns(folder)
         self._task: asyncio.Task | None = None
         self._rows: list[list[Any]] = []
         self._flushed = 0.0
@@ -99,8 +98,8 @@ class Viewer:
         self._views = SliceViews(self._app, SliceViewFactory(server), self._on_view_change)
         make_page(server, list(shown))
         for name in (
-            "assess measure cancel jump window overlay opacity threshold reset crosshair layout series span swap "
-            "uncompare dismiss"
+            "assess measure cancel jump scroll window overlay opacity threshold reset crosshair layout series span "
+            "swap uncompare dismiss"
         ).split():
             server.trigger(name)(getattr(self, f"_ask_{name}"))
 
@@ -145,7 +144,6 @@ class Viewer:
         """Stop what is going on, and the worker."""
         if self._task is not None:
             self._task.cancel()
-        await self._measuring.close()
         await self._runs.worker.close()
 
     async def exported(self) -> Path | None:
@@ -178,7 +176,7 @@ class Viewer:
             self._begin(self._open(self._source, str(number)), "Reading")
 
     def _ask_swap(self) -> None:
-        if self._comparison is not None and self._task is None:
+        if self._second is not None and self._task is None:
             self._begin(self._swap(), "Comparing")
 
     def _ask_uncompare(self) -> None:
@@ -189,11 +187,14 @@ class Viewer:
         if self._state.busy and self._state.busy["cancellable"]:
             self._tell(busy={**self._state.busy, "message": "Cancelling", "cancellable": False})
             await self._runs.cancel()
-            await self._measuring.cancel()
 
     def _ask_jump(self, index: object = 0) -> None:
         if isinstance(index, (int, float)) and abs(index) < 1e6:
             self._views.jump(int(index))
+
+    def _ask_scroll(self, place: object = "", steps: object = 0) -> None:
+        if isinstance(steps, (int, float)) and abs(steps) < 1e6:
+            self._views.scroll(str(place), int(steps))
 
     def _ask_window(self, name: object = "") -> None:
         self._views.set_window(str(name))
@@ -209,7 +210,7 @@ class Viewer:
             self._state.threshold = {**threshold, "value": value}
 
     def _ask_layout(self, layout: object = "three", alone: object = "large") -> None:
-        if layout in LAYOUTS and alone in LAYOUTS["one"] and (layout != "compare" or self._comparison is not None):
+        if layout in LAYOUTS and alone in LAYOUTS["one"] and (layout != "compare" or self._second is not None):
             self._show_layout(str(layout), str(alone))
 
     def _ask_span(self, hu: object = 0) -> None:
@@ -330,21 +331,20 @@ class Viewer:
             raise
 
     async def _compare(self, second: Case) -> None:
-        comparison = await compare(self._app.scene, self._case, second, self._progress())
+        first, progress = self._case, self._progress()
+        difference = await asyncio.to_thread(volume_difference, first.volume, second.volume, progress=progress)
         self._end_comparison()
-        self._comparison = comparison
-        self._views.compare(second.node, comparison.node)
-        self._tell(compared=comparison_of(self._case.volume, second.volume, comparison.difference))
+        self._second = second
+        self._views.compare(second.node, add_difference(self._app.scene, first.node, second.node, difference))
+        self._tell(compared=comparison_of(first.volume, second.volume, difference))
         self._show_layout("compare", "large")
         self._on_view_change()
 
     async def _swap(self) -> None:
         """The second volume becomes the one to assess; each keeps its results."""
-        comparison, first = self._comparison, self._case
-        self._comparison = None
+        first, self._case, self._second = self._case, self._second, None
         self._views.compare(None, None)
-        remove_difference(self._app.scene, comparison)
-        self._case = comparison.second
+        remove_differences(self._app.scene, first.node)
         self._tell(series={"items": [], "chosen": 0})  # those of the other volume
         self._show_case()
         try:
@@ -356,12 +356,12 @@ class Viewer:
             raise
 
     def _end_comparison(self) -> None:
-        comparison, self._comparison = self._comparison, None
-        if comparison is None:
+        second, self._second = self._second, None
+        if second is None:
             return
         self._views.compare(None, None)
-        remove_difference(self._app.scene, comparison)
-        close_case(self._app.scene, comparison.second)
+        remove_differences(self._app.scene, self._case.node)
+        close_case(self._app.scene, second)
         self._tell(compared=None)
         self._show_layout("three", "large")
 
@@ -372,13 +372,8 @@ class Viewer:
     async def _measure(self) -> None:
         case = self._case
         self._tell(busy=_busy("Starting", cancellable=True), error=None)
-        measures = await self._measuring.measure(case.volume, self._on_measure_progress)
-        case.measures = measures
-        self._tell(measured=measures_of(measures))
-
-    def _on_measure_progress(self, told: dict[str, Any]) -> None:
-        if self._state.busy and self._state.busy["cancellable"]:
-            self._show_progress(_busy(**told, cancellable=True))
+        case.measures = await self._runs.measure(case, self._on_message)
+        self._tell(measured=measures_of(case.measures))
 
     async def _assess(self, model: str, stages: list[int]) -> None:
         case = self._case

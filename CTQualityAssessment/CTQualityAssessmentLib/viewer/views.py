@@ -10,7 +10,7 @@ import slicer
 from trame_slicer.core import SlicerApp
 from trame_slicer.views import SliceView, ViewLayoutDefinition
 
-from CTQualityAssessmentLib.mrml.difference_nodes import half_width, set_half_width
+from CTQualityAssessmentLib.mrml.difference import half_width, set_half_width
 from CTQualityAssessmentLib.mrml.linked_views import LinkedViews, SteadyView
 from CTQualityAssessmentLib.mrml.scene import nodes_of_class
 from CTQualityAssessmentLib.viewer.frames import SliceViewFactory
@@ -152,6 +152,15 @@ class SliceViews:
         index = min(max(index, 0), self._volume.slice_count - 1)
         self._large.get_view_node().JumpSliceByOffsetting(*self._volume.slice_centre_ras(index))
         self._large.schedule_render()
+
+    def scroll(self, place: str, steps: int) -> None:
+        """Move a view by slices of the volume, as far as there are any; positive is towards R, A or S."""
+        if self._volume is None or place not in self._views:
+            return
+        view = self._views[place]
+        first, last = view.get_slice_range()
+        step = view.get_slice_step()
+        view.set_slice_value(min(max(view.get_slice_value() + steps * step, first), last))
 
     def index(self) -> int:
         """The slice in the large view, the nearest one where it stands between two."""

@@ -12,8 +12,8 @@ from typing import Any
 
 from CTQualityAssessmentLib.worker.protocol import (
     CLOSING_SECONDS,
-    AssessRequest,
     BadRequestError,
+    VolumeRequest,
     decode,
     encode,
 )
@@ -23,8 +23,8 @@ _LINE_LIMIT = 4 * 1024**2
 _GONE = {
     "t": "error",
     "kind": "internal",
-    "problem": "The process that runs the network ended unexpectedly.",
-    "advice": "Perhaps the memory was short: close other programs and assess again.",
+    "problem": "The process that does the work ended unexpectedly.",
+    "advice": "Perhaps the memory was short: close other programs and try again.",
 }
 
 
@@ -45,7 +45,7 @@ class WorkerProcess:
         """Process number while it runs."""
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
-    async def assess(self, request: AssessRequest, on_message: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    async def run(self, request: VolumeRequest, on_message: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         """Run a request; its messages go to ``on_message``; the last, ``done`` or ``error``, comes back.
 
         A worker that dies is an error too; the next call starts a new one.

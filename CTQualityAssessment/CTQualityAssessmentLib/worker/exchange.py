@@ -16,7 +16,7 @@ from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.measures import PhysicalMeasures
 from CTQualityAssessmentLib.results import AttentionMap, VolumeAssessment
 from CTQualityAssessmentLib.volume import AcquisitionFacts, SliceExposure, Volume
-from CTQualityAssessmentLib.worker.protocol import AssessRequest, MeasureRequest
+from CTQualityAssessmentLib.worker.protocol import VolumeRequest
 
 ASSESSMENT = "assessment.json"
 ATTENTION = "attention.npz"
@@ -49,7 +49,7 @@ def write_volume(path: Path, volume: Volume) -> dict[str, Any]:
     }
 
 
-def read_volume_file(request: AssessRequest | MeasureRequest) -> Volume:
+def read_volume_file(request: VolumeRequest) -> Volume:
     """The volume of a request with an ``array``; an ``.npy`` is mapped, not read.
 
     Raises:

@@ -25,6 +25,7 @@ from CTQualityAssessmentLib.worker.protocol import (
     BadRequestError,
     MeasureRequest,
     RunCancelledError,
+    VolumeRequest,
     decode,
     encode,
 )
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from CTQualityAssessmentLib.volume import Volume
 
 Send = Callable[[dict[str, Any]], None]
+_REQUESTS: dict[str, type[VolumeRequest]] = {kind.KIND: kind for kind in (AssessRequest, MeasureRequest)}
 
 
 def main() -> None:
@@ -55,7 +57,7 @@ class Worker:
         self._requests = requests
         self._messages = messages
         self._writing = threading.Lock()
-        self._waiting: queue.Queue[AssessRequest | MeasureRequest | None] = queue.Queue()
+        self._waiting: queue.Queue[VolumeRequest | None] = queue.Queue()
         self._cancelled: set[str] = set()
         self._closed = threading.Event()
         self._model: tuple[tuple[str | None, str], LoadedModel] | None = None
@@ -81,10 +83,8 @@ class Worker:
             message: dict[str, Any] = {}
             try:
                 message = decode(line)
-                if message["t"] == "assess":
-                    self._waiting.put(AssessRequest.from_message(message))
-                elif message["t"] == "measure":
-                    self._waiting.put(MeasureRequest.from_message(message))
+                if message["t"] in _REQUESTS:
+                    self._waiting.put(_REQUESTS[message["t"]].from_message(message))
                 elif message["t"] == "cancel":
                     self._cancelled.add(str(message.get("id")))
                 elif message["t"] == "quit":
@@ -128,7 +128,7 @@ class Worker:
         self._send({"t": "done", "id": request.id, "partial": assessment.partial, "folder": request.folder})
 
     def _measure(self, request: MeasureRequest) -> None:
-        """Measure a few slices first, so that there is something to read at once, then all."""
+        """Measure, where asked a few slices first, so that there is something to read at once."""
         from CTQualityAssessmentLib.assessment.measures import measure_volume
         from CTQualityAssessmentLib.assessment.measures.preview import spread_slices
 
@@ -138,17 +138,17 @@ class Worker:
         if cancelled():
             raise RunCancelledError
         volume = read_volume_file(request)
-        few = spread_slices(volume)
+        few = spread_slices(volume) if request.preview else None
         if few is not None:
             first = measure_volume(few, cancelled=cancelled)
             told = {"t": "measured", "id": request.id, "measures": first.to_dict(), "slices": few.slice_count}
             self._send(told)
         progress = _ProgressMessages(self._send, request.id)
         measures = measure_volume(volume, progress=progress, cancelled=cancelled)
-        if measures.partial:
+        if measures.partial and all("not-run" in one.missing.values() for one in measures.slices):
             raise RunCancelledError
         write_measured(Path(request.folder), measures)
-        self._send({"t": "done", "id": request.id, "partial": False, "folder": request.folder})
+        self._send({"t": "done", "id": request.id, "partial": measures.partial, "folder": request.folder})
 
     def _read(self, request: AssessRequest, progress: _ProgressMessages, cancelled: Callable[[], bool]) -> Volume:
         if request.array is not None:
@@ -162,6 +162,7 @@ class Worker:
     ) -> VolumeAssessment:
         """Assess; when memory runs out, with fewer slices at a time, then on the CPU, and say so."""
         from CTQualityAssessmentLib.assessment import assess_volume, default_batch_size
+        from CTQualityAssessmentLib.assessment.volume_scoring import begin_assessment
 
         def on_slice(found: SliceAssessment) -> None:
             self._send({"t": "slice", "id": request.id, "slice": asdict(found)})
@@ -170,6 +171,8 @@ class Worker:
         while True:
             model = self._loaded(request.model, device)
             batch = batch or default_batch_size(model)
+            begun = begin_assessment(volume, model)
+            self._send({"t": "begun", "id": request.id, "assessment": begun.to_dict()})
             try:
                 found = assess_volume(
                     volume,

@@ -24,15 +24,18 @@ Worker to host::
 
     {"t": "ready", "protocol": 1, "version": "0.1.0", "pid": 4711}
     {"t": "progress", "id": "7", "done": 12, "total": 180, "message": "Assessing slices", "eta_s": 41.0}
+    {"t": "begun", "id": "7", "assessment": {...}}
     {"t": "slice", "id": "7", "slice": {"index": 12, "score": 3.1, ...}}
     {"t": "note", "id": "7", "text": "The graphics card ran out of memory; going on with 2 slices at a time."}
     {"t": "measured", "id": "8", "measures": {...}, "slices": 8}
     {"t": "done", "id": "7", "partial": false, "folder": "/private/7"}
     {"t": "error", "id": "7", "kind": "oom", "problem": "...", "advice": "..."}
 
-Each request ends with exactly one ``done`` or ``error``. ``eta_s`` is null until it can be told. ``slice`` holds a
-:class:`~CTQualityAssessmentLib.results.SliceAssessment` as a dictionary. After ``done``, ``folder`` holds
-``assessment.json`` and, where attention was asked for, ``attention.npz``; read both with
+Each request ends with exactly one ``done`` or ``error``. ``eta_s`` is null until it can be told. ``begun`` holds a
+:class:`~CTQualityAssessmentLib.results.VolumeAssessment` as a dictionary, without slices yet, and ``slice`` a
+:class:`~CTQualityAssessmentLib.results.SliceAssessment`: with both a host keeps what was scored when its worker does
+not answer any more; ``begun`` comes again when a lack of memory made the run start anew. After ``done``, ``folder``
+holds ``assessment.json`` and, where attention was asked for, ``attention.npz``; read both with
 :func:`~CTQualityAssessmentLib.worker.exchange.read_result`. After a ``measure`` it holds ``measures.json``, read with
 :func:`~CTQualityAssessmentLib.worker.exchange.read_measured`; ``measured`` brings the figures of a few slices before
 that. ``pid`` is the process that works: under a launcher another one than the host started. ``kind`` is one of
@@ -43,9 +46,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from CTQualityAssessmentLib.errors import CTQAError
+
+if TYPE_CHECKING:
+    from typing import Self  # Python 3.11
 
 PROTOCOL = 1
 #: How long the worker takes at most to end once its input is closed.
@@ -74,42 +80,95 @@ class RunCancelledError(CTQAError):
     """A run was stopped before there was anything to keep."""
 
     def __init__(self) -> None:
-        super().__init__("The run was cancelled before a slice was scored.", "Start again when you are ready.")
+        super().__init__("The run was cancelled before a slice was done.", "Start again when you are ready.")
 
 
-@dataclass(frozen=True)
-class AssessRequest:
-    """One volume to assess.
+@dataclass(frozen=True, kw_only=True)
+class VolumeRequest:
+    """Something to be done with one volume.
 
     Attributes:
         id: chosen by the host; comes back in every message about this request.
         folder: existing private folder for the result files, best an empty one.
-        array: ``.npy`` or ``.npz`` (entry ``hu``) with HU ``[k, j, i]``; or None.
-        path: file or folder to read; or None. Exactly one of ``array`` and ``path`` is given.
-        series: for ``path``, which DICOM series.
+        array: ``.npy`` or ``.npz`` (entry ``hu``) with HU ``[k, j, i]``.
         ijk_to_ras: for ``array``, 4 x 4 nested lists.
         acquisition_axis: for ``array``, 0, 1 or 2.
         facts: for ``array``, fields of ``AcquisitionFacts`` that are known.
         warnings: for ``array``, what the reader had to say.
         units: for ``array``, as in ``Volume``.
         exposures: for ``array``, tube current (mA), exposure (mAs) and CTDIvol (mGy) of each slice, or empty.
-        model: name or folder of a bundle; None for the default.
-        device: "auto", "cpu", "cuda", "cuda:1", "mps".
-        batch: slices at a time; None for what the device does best with.
-        attention_stages: among 1 to 4.
     """
+
+    KIND: ClassVar[str] = "volume"
 
     id: str
     folder: str
     array: str | None = None
-    path: str | None = None
-    series: str | None = None
     ijk_to_ras: list[list[float]] | None = None
     acquisition_axis: int = 2
     facts: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     units: str = "HU"
     exposures: list[list[float | None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.array is None:
+            raise BadRequestError("it names no input")
+        if self.ijk_to_ras is None:
+            raise BadRequestError("an array comes with its ijk_to_ras")
+
+    def to_message(self) -> dict[str, Any]:
+        """The message that asks for this."""
+        return {"t": self.KIND, **asdict(self)}
+
+    @classmethod
+    def from_message(cls, message: dict[str, Any]) -> Self:
+        """Inverse of :meth:`to_message`.
+
+        Raises:
+            BadRequestError: a field is missing, unknown or impossible.
+        """
+        given = {name: value for name, value in message.items() if name != "t"}
+        if set(given) - {f.name for f in fields(cls)}:
+            raise BadRequestError("it has unknown fields")
+        if not all(isinstance(given.get(name), str) for name in ("id", "folder")):
+            raise BadRequestError("id and folder are texts")
+        try:
+            return cls(**given)
+        except TypeError:
+            raise BadRequestError("a field has the wrong type") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureRequest(VolumeRequest):
+    """One volume to measure.
+
+    Attributes:
+        preview: whether to measure a few slices first and tell their figures at once.
+    """
+
+    KIND = "measure"
+
+    preview: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssessRequest(VolumeRequest):
+    """One volume to assess; exactly one of ``array`` and ``path`` is given.
+
+    Attributes:
+        path: file or folder to read; or None.
+        series: for ``path``, which DICOM series.
+        model: name or folder of a bundle; None for the default.
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        batch: slices at a time; None for what the device does best with.
+        attention_stages: among 1 to 4.
+    """
+
+    KIND = "assess"
+
+    path: str | None = None
+    series: str | None = None
     model: str | None = None
     device: str = "auto"
     batch: int | None = None
@@ -118,70 +177,12 @@ class AssessRequest:
     def __post_init__(self) -> None:
         if (self.array is None) == (self.path is None):
             raise BadRequestError("it names no input, or two")
-        if self.array is not None and self.ijk_to_ras is None:
-            raise BadRequestError("an array comes with its ijk_to_ras")
+        if self.path is None:
+            super().__post_init__()
         if self.batch is not None and self.batch < 1:
             raise BadRequestError("a batch holds at least one slice")
         if not set(self.attention_stages) <= {1, 2, 3, 4}:
             raise BadRequestError("attention stages are among 1, 2, 3, 4")
-
-    def to_message(self) -> dict[str, Any]:
-        """The message that asks for this."""
-        return {"t": "assess", **asdict(self)}
-
-    @classmethod
-    def from_message(cls, message: dict[str, Any]) -> AssessRequest:
-        """Inverse of :meth:`to_message`.
-
-        Raises:
-            BadRequestError: a field is missing, unknown or impossible.
-        """
-        given = {name: value for name, value in message.items() if name != "t"}
-        _check_fields(cls, given)
-        try:
-            return cls(**given)
-        except TypeError:
-            raise BadRequestError("a field has the wrong type") from None
-
-
-@dataclass(frozen=True)
-class MeasureRequest:
-    """One volume to measure; the fields are those of :class:`AssessRequest`, with an ``array`` always."""
-
-    id: str
-    folder: str
-    array: str
-    ijk_to_ras: list[list[float]]
-    acquisition_axis: int = 2
-    facts: dict[str, Any] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    units: str = "HU"
-    exposures: list[list[float | None]] = field(default_factory=list)
-
-    def to_message(self) -> dict[str, Any]:
-        """The message that asks for this."""
-        return {"t": "measure", **asdict(self)}
-
-    @classmethod
-    def from_message(cls, message: dict[str, Any]) -> MeasureRequest:
-        """Inverse of :meth:`to_message`.
-
-        Raises:
-            BadRequestError: a field is missing, unknown or impossible.
-        """
-        given = {name: value for name, value in message.items() if name != "t"}
-        _check_fields(cls, given)
-        try:
-            return cls(**given)
-        except TypeError:
-            raise BadRequestError("a field is missing") from None
-
-
-def _check_fields(kind: type, given: dict[str, Any]) -> None:
-    if set(given) - {f.name for f in fields(kind)}:
-        raise BadRequestError("it has unknown fields")
-    if not all(isinstance(given.get(name), str) for name in ("id", "folder")):
-        raise BadRequestError("id and folder are texts")
 
 
 def encode(message: dict[str, Any]) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from CTQualityAssessmentLib.assessment.difference import NoOverlapError, volume_difference
+from CTQualityAssessmentLib.assessment.difference import NOT_COVERED, NoOverlapError, volume_difference
 from CTQualityAssessmentLib.volume import Volume
+
+from Testing.assessment_factory import affine
 
 SPACING = np.diag([2.0, 2.0, 5.0, 1.0])
 
@@ -42,7 +44,7 @@ def test_the_same_anatomy_stored_otherwise_is_no_difference_and_is_not_smoothed(
     moved[2, 3] = 10.0
     cropped = volume_difference(first, Volume(hu[2:5] + np.int16(7), moved))
     assert not cropped.resampled and cropped.covered == pytest.approx(0.5)
-    assert (cropped.hu[2:5] == 7).all() and not cropped.hu[:2].any() and not cropped.hu[5:].any()
+    assert (cropped.hu[2:5] == 7).all() and (cropped.hu[[0, 1, 5]] == NOT_COVERED).all()
     assert cropped.slices[0] is None and cropped.slices[2] == (7.0, 0.0) and cropped.mean_hu == pytest.approx(7)
 
 
@@ -56,9 +58,34 @@ def test_another_grid_is_resampled_to_the_right_place_and_says_so():
     ras = (1.3 * i + 1.1, 1.7 * j + 2.3)
     second = Volume(np.broadcast_to((5.0 * ras[0] + 2.0 * ras[1] + 3.0).astype(np.float32), (5, 40, 50)), finer)
     found = volume_difference(first, second)
-    reached = found.hu != 0
+    reached = found.hu != NOT_COVERED
     assert found.resampled and 0.2 < found.covered < 0.8 and found.covered == pytest.approx(reached.mean(), abs=0.01)
     np.testing.assert_allclose(found.hu[reached], 3.0, atol=1e-3)
+
+
+def ramp(ijk_to_ras, shape=(10, 30, 30)):
+    """A volume whose HU is a linear function of the place, which linear interpolation reproduces exactly."""
+    k, j, i = np.indices(shape)
+    points = np.stack([i, j, k, np.ones(shape)], axis=-1) @ ijk_to_ras.T
+    return Volume((points[..., :3] @ [1.0, -0.5, 0.7]).astype(np.float32), ijk_to_ras)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        affine(spacing=(1.0, 1.0, 3.0)),
+        affine(rotation_deg=(10.0, 4.0, -6.0)),
+        affine(flip=(1, -1, -1), origin=(20.0, -75.0, 140.0)),
+        affine(permutation=(2, 0, 1)),
+    ],
+)
+def test_another_grid_is_met_at_the_same_place_in_the_patient(other):
+    """Subtracting voxel k from voxel k of another grid shows anatomy as a difference."""
+    found = volume_difference(ramp(affine(), (6, 20, 24)), ramp(other))
+    there = found.hu != NOT_COVERED
+    assert found.resampled and 0.02 < found.covered <= 1.0
+    assert found.covered == pytest.approx(there.mean())
+    assert np.abs(found.hu[there]).max() < 0.01
 
 
 def test_volumes_in_different_places_are_refused():

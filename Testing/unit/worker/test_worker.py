@@ -13,10 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from CTQualityAssessmentLib.assessment import assess_volume
+from CTQualityAssessmentLib.assessment.volume_scoring import fill_assessment
 from CTQualityAssessmentLib.models import load_bundle
+from CTQualityAssessmentLib.results import SliceAssessment, VolumeAssessment
 from CTQualityAssessmentLib.volume import AcquisitionFacts, SliceExposure, Volume
 from CTQualityAssessmentLib.worker.exchange import (
     ExchangeError,
+    read_measured,
     read_result,
     read_volume_file,
     write_result,
@@ -28,6 +31,7 @@ from CTQualityAssessmentLib.worker.protocol import (
     ERROR_KINDS,
     AssessRequest,
     BadRequestError,
+    MeasureRequest,
     decode,
     encode,
 )
@@ -128,6 +132,45 @@ def test_a_cancelled_run_keeps_what_was_scored(host, bundle, tmp_path):
     assert time.monotonic() - asked < 1.0
     result = read_result(tmp_path / "b")
     assert 0 < result.summary.scored < 400 and result.partial
+
+
+def test_a_cancelled_measurement_keeps_what_was_measured_and_a_preview_comes_where_asked(host, tmp_path):
+    (tmp_path / "m").mkdir()
+    fields = write_volume(tmp_path / "m.npy", make_volume(3000))
+    host.send(MeasureRequest(id="m", folder=str(tmp_path / "m"), preview=True, **fields).to_message())
+    told = [host.read()]
+    while not (told[-1]["t"] == "progress" and told[-1]["done"]):
+        told.append(host.read())
+    assert [one["slices"] for one in told if one["t"] == "measured"] == [8]
+    host.send({"t": "cancel", "id": "m"})
+    told = host.until_end("m")
+    assert told[-1]["partial"] is True and not any(one["t"] == "measured" for one in told)
+    measures = read_measured(tmp_path / "m")
+    reached = [one for one in measures.slices if one.noise_hu is not None]
+    assert measures.partial and 0 < len(reached) < 3000 == len(measures.slices)
+
+
+def test_what_was_told_slice_by_slice_is_the_result(host, bundle, tmp_path):
+    """With it a host keeps the slices of a worker that does not answer any more."""
+    volume = make_volume()
+    host.send(request(tmp_path, bundle, "k", volume))
+    told = host.until_end("k")
+    (begun,) = (VolumeAssessment.from_dict(one["assessment"]) for one in told if one["t"] == "begun")
+    found = [SliceAssessment(**one["slice"]) for one in told if one["t"] == "slice"]
+    kept = fill_assessment(begun, volume, {one.index: one for one in found[:3]})
+    result = read_result(tmp_path / "k")
+    assert kept.partial and kept.summary.scored == 3 and np.isnan(kept.scores()[3:]).all()
+    assert np.allclose(kept.scores()[:3], result.scores()[:3])
+    assert (kept.model, kept.geometry, kept.device, kept.versions, kept.warnings, kept.facts) == (
+        result.model,
+        result.geometry,
+        result.device,
+        result.versions,
+        result.warnings,
+        result.facts,
+    )
+    whole = fill_assessment(begun, volume, {one.index: one for one in found})
+    assert not whole.partial and whole.summary == result.summary
 
 
 def test_a_waiting_request_is_dropped_and_errors_leave_the_worker_usable(host, bundle, tmp_path):

@@ -33,7 +33,7 @@
     },
     emits: ["ask"],
     data: () => ({
-      tab: "slices", chosen: null, second: false, stage: 3, dropping: false, refused: null, sending: null, walking: null, going: null,
+      tab: "slices", chosen: null, second: false, stage: 3, dropping: false, refused: null, sending: null, walking: null, going: null, turned: 0, turning: false,
       keys: KEYS, mouse: MOUSE, dark: true,
     }),
     computed: {
@@ -81,6 +81,26 @@
         this.ask("jump", this.going.to);
       },
       step(by) { this.jump((this.going && Date.now() < this.going.until ? this.going.to : this.here) + by); },
+      // A wheel turns faster than pictures come. What it turned between two of the screen's is one step; else a queue
+      // of steps would go on after the wheel has stopped.
+      turn(place, event) {
+        if (!this.opened || event.ctrlKey || event.metaKey) return;
+        event.preventDefault();
+        event.stopPropagation();
+        const lines = event.deltaMode === 0 ? event.deltaY / 100 : event.deltaY / 3;
+        // A notch is one slice, whatever a system calls it; a touchpad sends small parts of one.
+        this.turned += Math.abs(lines) < 0.5 ? lines * 4 : Math.sign(lines) * Math.max(1, Math.round(Math.abs(lines)));
+        if (this.turning) return;
+        this.turning = true;
+        window.requestAnimationFrame(() => {
+          this.turning = false;
+          const steps = Math.trunc(this.turned);
+          if (!steps) return;
+          this.turned -= steps;
+          this.going = null;
+          this.ask("scroll", place, -steps);
+        });
+      },
       assess() { if (this.opened && !this.busy) { this.refused = null; this.ask("assess", this.chosen || this.model, Number(this.stage)); } },
       dismiss() { this.refused = null; this.ask("dismiss"); },
       worse(step) {
@@ -221,7 +241,7 @@
         <label v-if="threshold" class="slide">{{ threshold.title }} <input type="range" data-test="threshold" :min="threshold.low" :max="threshold.high" step="0.1" :value="threshold.value" @input="ask('threshold', Number($event.target.value))"> <output data-test="threshold-value">{{ threshold.value.toFixed(1) }}{{ threshold.unit }}</output></label>
       </div>
       <div class="views" :class="layout">
-        <div v-for="pane in panes" :key="pane.place" class="pane" :class="[pane.place, { away: !shown(pane.place) }]" :data-test="pane.place" role="img" :aria-hidden="shown(pane.place) ? null : 'true'" :aria-label="name(pane) + ', ' + pane.orientation + ' view'" @dblclick="enlarge(pane.place)">
+        <div v-for="pane in panes" :key="pane.place" class="pane" :class="[pane.place, { away: !shown(pane.place) }]" :data-test="pane.place" role="img" :aria-hidden="shown(pane.place) ? null : 'true'" :aria-label="name(pane) + ', ' + pane.orientation + ' view'" @dblclick="enlarge(pane.place)" @wheel.capture="turn(pane.place, $event)">
           <slot :name="pane.place"></slot>
           <template v-if="opened">
             <span class="label">{{ name(pane) }}<template v-if="pane.place === 'large'"> · slice <b data-test="here">{{ here }}</b> of 0 to {{ opened.slices - 1 }}</template></span>
