@@ -56,7 +56,7 @@ def draw_profile(assessment: VolumeAssessment, measures: PhysicalMeasures | None
     height = sum(heights) + 0.5
     figure = Figure(figsize=(_WIDTH_INCHES, height))
     FigureCanvasAgg(figure)
-    # Fixed margins, in inches: finding them by drawing everything twice costs half a second a page.
+    # Fixed margins, in inches: to find them all text would have to be laid out several times, for each page of a batch.
     edges = {
         "left": 0.85 / _WIDTH_INCHES,
         "right": 1 - 0.08 / _WIDTH_INCHES,
