@@ -47,6 +47,8 @@ def local_workers(count: int, work: Path) -> Iterator[Client]:
         # The first death of a worker comes back to us: we know better than to blame all that was running beside.
         "distributed.scheduler.allowed-failures": 0,
         "distributed.scheduler.work-stealing": False,
+        # Network disks may know no locks; what is left there goes with the next run anyway.
+        "distributed.worker.use-file-locking": False,
         # No page without a key: their HTTP servers stay, but serve nothing.
         "distributed.scheduler.http.routes": [],
         "distributed.worker.http.routes": [],

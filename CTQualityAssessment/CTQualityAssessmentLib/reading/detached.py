@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 from CTQualityAssessmentLib.reading.files import METAIMAGE_SUFFIXES, NRRD_SUFFIXES, has_suffix
 
-_LONGEST_HEADER = 65536
+_LONGEST_HEADER = 1024**2
 _MOST_FILES = 100_000
 _INDEXED = re.compile(r"(.*%[0-9]*d.*?)\s+(-?[0-9]+)\s+(-?[0-9]+)\s+(-?[0-9]+)(?:\s+[0-9]+)?")
 
@@ -23,7 +24,7 @@ def data_files(header: Path) -> tuple[Path, ...]:
     """
     try:
         with header.open("rb") as file:
-            text = file.read(_LONGEST_HEADER).decode("latin-1")
+            text = os.fsdecode(file.read(_LONGEST_HEADER))
     except OSError:
         return ()
     if has_suffix(header, METAIMAGE_SUFFIXES):
@@ -32,8 +33,7 @@ def data_files(header: Path) -> tuple[Path, ...]:
         names = _named_by_nrrd(text)
     else:
         names = []
-    # NUL and the like: no such file can be there.
-    return tuple(header.parent / name for name in names if name and name.isprintable())
+    return tuple(header.parent / name for name in names if name and "\0" not in name)
 
 
 def _named_by_metaimage(text: str) -> list[str]:

@@ -84,6 +84,7 @@ def test_changed_voxels_beside_an_old_header_are_noticed(tmp_path, suffix):
     ("name", "text", "data"),
     [
         ("a.mhd", "NDims = 3\nElementDataFile = a.raw\n", ["a.raw"]),
+        ("a.mhd", "ElementDataFile = schädel 1.raw\n", ["schädel 1.raw"]),
         ("a.mhd", "ElementDataFile = s%03d.raw 2 6 2\n", ["s002.raw", "s004.raw", "s006.raw"]),
         ("a.mhd", "ElementDataFile = LIST\nb.raw\nc d.raw\n", ["b.raw", "c d.raw"]),
         ("a.mha", "ElementDataFile = LOCAL\nb.raw\n", []),
@@ -98,7 +99,7 @@ def test_changed_voxels_beside_an_old_header_are_noticed(tmp_path, suffix):
 )
 def test_every_way_to_name_data_files_is_known(tmp_path, name, text, data):
     """A data file that is overlooked can change without anybody noticing."""
-    (tmp_path / name).write_text(text)
+    (tmp_path / name).write_text(text, encoding="utf-8")
     assert data_files(tmp_path / name) == tuple(tmp_path / one for one in data)
 
 
