@@ -3,10 +3,11 @@
     python -m Training.validate_measures [--size 256] [--phantom-size 448] [--real]
 
 Water disc: noise against two readings of the same object, texture against the noise power spectrum of those readings,
-water-equivalent diameter against the disc's own. Discs with inserts: contrast and tissue means against what was put in,
-sharpness against a known Gaussian blur. Abdomen phantom: noise, tissues and diameter with anatomy in the way, and the
-streak index by dose and views. With ``--real``, the public CT of the development data instead: noise against the figure
-of their manifest, which was measured by another method, and all other measures for looking at.
+water-equivalent diameter against the disc's own, SSDE against the tables of AAPM Report 204. Discs with inserts:
+contrast, tissue means and their noise against what was put in, sharpness against a known Gaussian blur. Abdomen
+phantom: noise, tissues and diameter with anatomy in the way, and the streak index by dose and views. With ``--real``,
+the public CT of the development data instead: noise against the figure of their manifest, which was measured by another
+method, and all other measures for looking at.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from typing import Any
 
 import numpy as np
 from CTQualityAssessmentLib.assessment.measures import measure_volume
@@ -30,12 +32,17 @@ from Training.simulation.theory import radial_nps, water_disc
 
 _SOFT = (Tissue.MUSCLE, Tissue.LIVER, Tissue.SPLEEN, Tissue.KIDNEY_CORTEX, Tissue.KIDNEY_MEDULLA, Tissue.PANCREAS)
 _DISC_MM = 250.0
+_TISSUE_HU = {"air": -1000.0, "lung": -800.0, "fat": -100.0, "muscle": 50.0, "bone": 600.0}
+#: Conversion factors of AAPM Report 204 for a diameter of 25 cm, as its tables 1D and 2D print them, by phantom in cm.
+_REPORT_204_AT_25_CM = {32: 1.48, 16: 0.71}
 
 
-def measured(slices: list[NDArray[np.floating]], spacing_mm: float) -> VolumeMeasures:
+def measured(slices: list[NDArray[np.floating]], spacing_mm: float, **facts: Any) -> VolumeMeasures:
     """The measures of axial slices."""
     matrix = np.diag([-spacing_mm, -spacing_mm, 5.0, 1.0])
-    return measure_volume(Volume(np.stack(slices).astype(np.float32), matrix, 2, AcquisitionFacts("CT"))).volume
+    return measure_volume(
+        Volume(np.stack(slices).astype(np.float32), matrix, 2, AcquisitionFacts("CT", **facts))
+    ).volume
 
 
 def local_noise(one: NDArray[np.floating], two: NDArray[np.floating], spacing_mm: float) -> NDArray[np.float64]:
@@ -75,6 +82,47 @@ def check_disc(size: int) -> None:
             row("NPS mean (1/mm)", case, found.nps_mean_per_mm, float((frequency * power).sum() / power.sum()))
             row("NPS peak (1/mm)", case, found.nps_peak_per_mm, float(frequency[np.argmax(power)]))
             row("Dw (mm)", case, found.water_equivalent_diameter_mm, _DISC_MM)
+            for phantom_cm, factor in _REPORT_204_AT_25_CM.items():
+                dosed = measured([a, b], spacing, body_part="ABDOMEN", ctdivol_mgy=10.0, ctdi_phantom_cm=phantom_cm)
+                row("SSDE (mGy)", f"{case}, CTDIvol 10 mGy of {phantom_cm} cm", dosed.ssde_mgy, 10.0 * factor)
+
+
+def check_tissues(size: int) -> None:
+    """Mean and noise of all tissues, SNR and CNR, in a reconstructed disc of muscle in fat with lung and bone in it."""
+    spacing = 1.28 * _DISC_MM / size
+    axis = (np.arange(size) - (size - 1) / 2) * spacing
+    y, x = axis[:, None], axis[None, :]
+    radius = np.hypot(y, x)
+    places = {
+        "air": radius > _DISC_MM / 2,
+        "fat": (radius > 95) & (radius <= _DISC_MM / 2),
+        "lung": np.hypot(y, x - 45) < 28,
+        "bone": np.hypot(y, x + 50) < 14,
+    }
+    places["muscle"] = ~np.any(list(places.values()), axis=0)
+    scene = sum(_TISSUE_HU[name] * place for name, place in places.items()).astype(np.float32)
+    for dose in (1.0, 0.25):
+        a, b = (
+            simulate_ladder(scene, spacing, doses=(dose,), views=(720,), seed=seed, kernel="hann")[dose, 720]
+            for seed in (7, 8)
+        )
+        found, noise, case = (
+            measured([a, b], spacing),
+            local_noise(a, b, spacing),
+            f"disc with inserts, {dose:.0%} dose",
+        )
+        sd = {}
+        for name, place in places.items():
+            deep = ndimage.binary_erosion(place, iterations=max(3, round(7 / spacing)))
+            if name == "air":  # in view, and as far from the skin as the measure stays
+                deep &= (radius > _DISC_MM / 2 + 15) & (radius < 0.62 * _DISC_MM)
+            sd[name] = float(np.sqrt((noise[deep] ** 2).mean()))
+            one = found.tissues.get(name)
+            shown = "n/a" if one is None else f"{one.mean_hu:.1f} HU, {one.mean_hu - _TISSUE_HU[name]:+.1f} HU"
+            print(f"| mean of {name} | {case} | {_TISSUE_HU[name]:.0f} HU | {shown.replace(', ', ' | ')} |")
+            row(f"SD of {name} (HU)", case, None if one is None else one.sd_hu, sd[name])
+        row("SNR", case, found.snr, _TISSUE_HU["muscle"] / sd["muscle"])
+        row("CNR", case, found.cnr, (_TISSUE_HU["muscle"] - _TISSUE_HU["fat"]) / sd["muscle"])
 
 
 def check_contrast(size: int) -> None:
@@ -157,6 +205,7 @@ def main() -> None:
     print("| measure | case | truth | measured | error |\n|---|---|---|---|---|")
     check_disc(arguments.size)
     check_contrast(arguments.size)
+    check_tissues(arguments.size)
     check_phantom(arguments.phantom_size)
 
 

@@ -139,10 +139,14 @@ def found_input(tmp_path, identity: bytes = b"i" * 32, state: bytes = b"s" * 32)
     return FoundInput((tmp_path / "a.dcm",), 1, "CT", identity, state, "a", None)
 
 
-def finish(folder: BatchFolder, study: Study, state: str = SCORED, run: str = "r") -> StudyRecord:
+def finish(folder: BatchFolder, study: Study, state: str = SCORED, page: str = "first") -> StudyRecord:
     with folder.scratch() as scratch:
-        (scratch / "index.html").write_text(run)
-        return folder.publish(scratch, StudyRecord(study.name, study.fingerprint, run, state))
+        (scratch / "index.html").write_text(page)
+        return folder.publish(scratch, StudyRecord(study.name, study.fingerprint, folder.run, state))
+
+
+def page_of(folder: BatchFolder, study: Study) -> str:
+    return (folder.studies / study.name / "index.html").read_text()
 
 
 def test_a_study_is_done_again_only_for_a_reason(tmp_path):
@@ -158,8 +162,8 @@ def test_a_study_is_done_again_only_for_a_reason(tmp_path):
         ]
         assert again[0] and not again[1]
         assert not make_plan([found_input(tmp_path, state=b"t" * 32)], folder, SETTINGS)[0].record
-        finish(folder, planned.study, run="late")  # the twin of a study that came twice
-        assert (folder.studies / planned.study.name / "index.html").read_text() == "r"
+        finish(folder, planned.study, page="late")  # the twin of a study that came twice
+        assert page_of(folder, planned.study) == "first"
 
 
 def test_a_failure_is_kept_until_it_is_asked_for_again(tmp_path):
@@ -171,8 +175,9 @@ def test_a_failure_is_kept_until_it_is_asked_for_again(tmp_path):
         finish(folder, study, FAILED)
         assert make_plan([one], folder, SETTINGS)[0].record.state == FAILED
         assert make_plan([one], folder, SETTINGS, retry=True)[0].record is None
-        finish(folder, study, SCORED, run="second")
-        assert make_plan([one], folder, SETTINGS, retry=True)[0].record.run == "second"
+        finish(folder, study, SCORED, page="second")
+        assert make_plan([one], folder, SETTINGS, retry=True)[0].record.state == SCORED
+        assert page_of(folder, study) == "second"
     assert {path.name for path in folder.studies.iterdir()} == {study.name}
 
 
@@ -184,9 +189,12 @@ def test_what_a_kill_left_goes_with_the_next_run_and_damage_counts_as_not_done(t
         (folder.studies / ".ctqa-left").mkdir()
         finish(folder, study)
         (folder.studies / study.name / "study.json").write_text('{"version": "1.0"')
+    (folder.work / "unpacked").mkdir(parents=True)
     with folder.opened():
         assert [path.name for path in folder.studies.iterdir()] == [study.name]
+        assert not any(folder.work.iterdir()) and folder.work.stat().st_mode & 0o077 == 0
         assert make_plan([found_input(tmp_path)], folder, SETTINGS)[0].record is None
+    assert not folder.work.exists()
 
 
 def test_names_cannot_be_guessed_from_what_they_stand_for(tmp_path):

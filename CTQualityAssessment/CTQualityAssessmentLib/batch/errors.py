@@ -12,6 +12,13 @@ class OutputBusyError(CTQAError):
         super().__init__("Another run is writing into this output folder.", "Wait until it ends, or choose another.")
 
 
+class StaleRunError(CTQAError):
+    """The run that a study is done for was killed, and another run has the folder now."""
+
+    def __init__(self) -> None:
+        super().__init__("Another run has this output folder now.", "Nothing needs to be done: it does what is left.")
+
+
 class NotABatchError(CTQAError):
     """The ledger of the output folder cannot be read."""
 
@@ -35,6 +42,16 @@ class SchedulerError(CTQAError):
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem, "Check the address, the versions of dask on both sides and that workers are running.")
+
+
+class UnencryptedSchedulerError(CTQAError):
+    """The scheduler is another computer's, and everyone in the network can read along and hand work to it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The connection to this scheduler is not encrypted, and everyone who reaches it can run programs there.",
+            "Use a tls:// address with certificates; or --trust-network, where only trusted computers reach it.",
+        )
 
 
 class WorkerError(CTQAError):

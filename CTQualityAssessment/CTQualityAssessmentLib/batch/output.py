@@ -15,14 +15,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from CTQualityAssessmentLib.batch.errors import NotABatchError, OutputBusyError
+from CTQualityAssessmentLib.batch.errors import NotABatchError, OutputBusyError, StaleRunError
 from CTQualityAssessmentLib.batch.records import FAILED, StudyRecord
 from CTQualityAssessmentLib.reporting.folder import OutputFolderError
 
 RECORD = "study.json"
 _LEDGER = ".ctqa-batch"
-_SCRATCH = ".ctqa-"
+_SCRATCH, _SWEPT = ".ctqa-", ".ctqa-swept-"
 _KEY_BYTES = 32
+#: How often a study's folder may be taken away while it is being replaced: each time another worker published it.
+_PUBLISH_TRIES = 5
 
 
 class BatchFolder:
@@ -42,9 +44,28 @@ class BatchFolder:
         """Whether a batch was begun here, and this computer can see it."""
         return (self._ledger / "key").is_file()
 
+    @property
+    def run(self) -> str | None:
+        """Which run of the program has the folder, or had it last; None where it cannot be told."""
+        try:
+            return (self._ledger / "run").read_text(encoding="utf-8")
+        except OSError:
+            return None
+
+    @property
+    def work(self) -> Path:
+        """Where processes of this run keep what goes with them, such as unpacked images."""
+        return self._ledger / "work"
+
     @contextmanager
-    def opened(self) -> Iterator[None]:
+    def opened(self) -> Iterator[str]:
         """Begin or go on with a batch here, alone; what a killed run left half-written goes.
+
+        Workers elsewhere may still be busy for a run that was killed. They lose their scratch folders, and since the
+        folder belongs to another run, what they have to say of it is not written down.
+
+        Returns:
+            What identifies this run.
 
         Raises:
             OutputBusyError: another process has it open.
@@ -58,15 +79,19 @@ class BatchFolder:
             self.studies.mkdir(exist_ok=True)
             lock.acquire()
             self._create_key()
+            run = secrets.token_hex(4)
+            self._write_ledger("run", run.encode())
             self._sweep()
+            self.work.mkdir(mode=0o700, exist_ok=True)
         except Timeout:
             raise OutputBusyError from None
         except OSError as error:
             lock.release()
             raise _cannot_write(error) from error
         try:
-            yield
+            yield run
         finally:
+            shutil.rmtree(self.work, ignore_errors=True)
             lock.release()
 
     def name_of(self, identity: bytes) -> str:
@@ -114,40 +139,63 @@ class BatchFolder:
         Where two workers did the same study, as after the loss of a connection, the first one's results stay.
 
         Raises:
+            StaleRunError: the folder was given to another run meanwhile, and nothing was published.
             OutputFolderError: the disk is full or was taken away.
         """
-        destination = self.studies / record.name
         try:
             (scratch / RECORD).write_text(record.to_json(), encoding="utf-8")
             for file in scratch.iterdir():
                 _settle(file)
-            known = self.record_of(record.name)
-            if known is not None and known.fingerprint == record.fingerprint and known.state != FAILED:
-                return known
-            if destination.exists():
-                # No rename replaces a folder that is not empty; between the two renames the study is just not done.
-                with self.scratch() as older:
-                    destination.rename(older / "old")
             _settle(scratch)
-            scratch.rename(destination)
+            for attempt in range(_PUBLISH_TRIES):
+                if self.run != record.run:
+                    raise StaleRunError
+                known = self.record_of(record.name)
+                if known is not None and known.fingerprint == record.fingerprint and known.state != FAILED:
+                    return known
+                try:
+                    self._replace(scratch, self.studies / record.name)
+                    break
+                except OSError:
+                    # Another worker published the same study, or took its older results away, just now.
+                    if attempt + 1 == _PUBLISH_TRIES or not scratch.is_dir():
+                        raise
             _settle(self.studies)
         except OSError as error:
+            if self.run != record.run:
+                raise StaleRunError from None
             raise _cannot_write(error) from error
         return record
 
+    def _replace(self, scratch: Path, destination: Path) -> None:
+        if destination.exists():
+            # No rename replaces a folder that is not empty; between the two renames the study is just not done.
+            with self.scratch() as older:
+                destination.rename(older / "old")
+        scratch.rename(destination)
+
     def _create_key(self) -> None:
-        if self.exists:
-            return
+        if not self.exists:
+            self._write_ledger("key", secrets.token_bytes(_KEY_BYTES))
+
+    def _write_ledger(self, name: str, content: bytes) -> None:
         unfinished = self._ledger / f"{_SCRATCH}{secrets.token_hex(4)}"
         with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(_KEY_BYTES))
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        unfinished.replace(self._ledger / "key")
+        unfinished.replace(self._ledger / name)
 
     def _sweep(self) -> None:
+        shutil.rmtree(self.work, ignore_errors=True)
+        for unfinished in self._ledger.glob(f"{_SCRATCH}*"):
+            unfinished.unlink(missing_ok=True)
         for folder in self.studies.glob(f"{_SCRATCH}*"):
-            shutil.rmtree(folder, ignore_errors=True)
+            # At once, so that a worker that is still busy with it cannot publish what is left of it.
+            swept = folder.with_name(f"{_SWEPT}{secrets.token_hex(4)}")
+            with suppress(OSError):
+                folder.rename(swept)
+                shutil.rmtree(swept, ignore_errors=True)
 
 
 def write_whole(path: Path, text: str) -> None:

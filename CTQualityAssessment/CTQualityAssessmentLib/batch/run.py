@@ -27,6 +27,7 @@ _LOST = (
 def run_studies(
     studies: Sequence[Study],
     settings: Settings,
+    source: Path,
     out: Path,
     run: str,
     client: Client,
@@ -42,6 +43,7 @@ def run_studies(
     Args:
         studies: what to do.
         settings: how.
+        source: absolute path of what the studies were found in.
         out: absolute path of the output folder, opened by the caller.
         run: identifies this run.
         client: of the workers.
@@ -62,7 +64,8 @@ def run_studies(
 
     def hand_out(study: Study) -> None:
         key = f"{study.name}-{run}-{deaths[study.name]}"
-        running[client.submit(do_study, study, settings, str(out), run, __version__, key=key, pure=False)] = study
+        task = (study, settings, str(source), str(out), run, __version__)
+        running[client.submit(do_study, *task, key=key, pure=False)] = study
 
     try:
         while running or ((waiting or suspects) and not cancelled()):

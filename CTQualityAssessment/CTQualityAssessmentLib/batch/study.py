@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from CTQualityAssessmentLib import __version__
+from CTQualityAssessmentLib.batch.errors import StaleRunError
 from CTQualityAssessmentLib.batch.output import BatchFolder
 from CTQualityAssessmentLib.batch.records import FAILED, SCORED, UNSCORED, Settings, Study, StudyRecord
 from CTQualityAssessmentLib.batch.table import study_values
@@ -30,7 +31,7 @@ class Outcome:
     unfit: tuple[str, str] | None = None
 
 
-def do_study(study: Study, settings: Settings, out: str, run: str, version: str = __version__) -> Outcome:
+def do_study(study: Study, settings: Settings, source: str, out: str, run: str, version: str = __version__) -> Outcome:
     """Do a study and write its results, or its failure, into the output folder.
 
     No exception leaves this function: dask would print it together with the paths of the study.
@@ -38,6 +39,7 @@ def do_study(study: Study, settings: Settings, out: str, run: str, version: str 
     Args:
         study: what to do.
         settings: how.
+        source: absolute path of the folder or file in which the studies were found.
         out: absolute path of the output folder, which was begun before.
         run: identifies the run of the program.
         version: of the program that asks.
@@ -45,7 +47,8 @@ def do_study(study: Study, settings: Settings, out: str, run: str, version: str 
     try:
         with _one_at_a_time:
             folder = BatchFolder(Path(out))
-            model = _ready(folder, settings, version)
+            _check_place(Path(source), folder, run, version)
+            model = _model(settings)
             return Outcome(_done(study, settings, folder, model, run))
     except CTQAError as error:
         return Outcome(None, (error.problem, error.advice))
@@ -61,6 +64,7 @@ def fail_study(study: Study, out: Path, run: str, reason: str) -> StudyRecord:
     """Write down that a study cannot be done.
 
     Raises:
+        StaleRunError: the folder was given to another run meanwhile.
         OutputFolderError: that cannot be written either.
     """
     folder = BatchFolder(out)
@@ -68,16 +72,22 @@ def fail_study(study: Study, out: Path, run: str, reason: str) -> StudyRecord:
         return folder.publish(scratch, StudyRecord(study.name, study.fingerprint, run, FAILED, reason))
 
 
-def _ready(folder: BatchFolder, settings: Settings, version: str) -> LoadedModel:
-    """The model, after a look at whether this worker is one that can do studies."""
+def _check_place(source: Path, folder: BatchFolder, run: str, version: str) -> None:
+    """Whether this worker is one that can do studies of this run."""
     if version != __version__:
         raise CTQAError(
             f"it has version {__version__} of this program, not {version}.", "Install the same version on both sides."
         )
+    alike = "Input and output must lie on a disk that all computers see under the same path."
+    if not source.exists():
+        raise CTQAError("it does not see the input.", alike)
     if not folder.exists:
-        raise CTQAError(
-            "it does not see the output folder.", "Input and output must lie on a disk that all computers see alike."
-        )
+        raise CTQAError("it does not see the output folder.", alike)
+    if folder.run != run:
+        raise StaleRunError
+
+
+def _model(settings: Settings) -> LoadedModel:
     if settings.threads:
         import torch
 
@@ -104,12 +114,13 @@ def _done(study: Study, settings: Settings, folder: BatchFolder, model: LoadedMo
         with folder.scratch() as scratch:
             record = _assessed(study, settings, scratch, model, run, started)
             return folder.publish(scratch, record)
-    except OutputFolderError:
+    except (OutputFolderError, StaleRunError):
         raise
     except CTQAError as error:
         reason = error.problem
     except Exception as error:
         reason = _fault(error)
+    # Where another run took over, it swept the scratch folder: whatever failed here says nothing of the study.
     return fail_study(study, folder.path, run, reason)
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import os
 import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import dask
 import psutil
 from distributed import Client, LocalCluster, Worker, WorkerPlugin
 
-from CTQualityAssessmentLib.batch.errors import SchedulerError
+from CTQualityAssessmentLib.batch.errors import SchedulerError, UnencryptedSchedulerError
 
 #: Enough for a chest of 1000 slices of 512 x 512 with its maps and measures, beside torch.
 _BYTES_EACH = 4 * 1024**3
@@ -31,7 +33,7 @@ def cores() -> int:
 
 
 @contextmanager
-def local_workers(count: int) -> Iterator[Client]:
+def local_workers(count: int, work: Path) -> Iterator[Client]:
     """Start worker processes on this computer; they end with the block, and with this process however it ends.
 
     Scheduler and workers listen on 127.0.0.1 only and ask for a certificate that is made for this run, so that nobody
@@ -39,18 +41,20 @@ def local_workers(count: int) -> Iterator[Client]:
 
     Args:
         count: number of processes, one study each at a time.
+        work: an existing folder for their own files and unpacked images; what a kill leaves there is the caller's.
     """
     settings = {
         # The first death of a worker comes back to us: we know better than to blame all that was running beside.
         "distributed.scheduler.allowed-failures": 0,
         "distributed.scheduler.work-stealing": False,
+        # Network disks may know no locks; what is left there goes with the next run anyway.
+        "distributed.worker.use-file-locking": False,
         # No page without a key: their HTTP servers stay, but serve nothing.
         "distributed.scheduler.http.routes": [],
         "distributed.worker.http.routes": [],
     }
     with (
         dask.config.set(settings),
-        tempfile.TemporaryDirectory(prefix="ctqa-", ignore_cleanup_errors=True) as scratch,
         LocalCluster(
             n_workers=count,
             threads_per_worker=1,
@@ -59,7 +63,7 @@ def local_workers(count: int) -> Iterator[Client]:
             scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
             security=True,
             silence_logs=logging.CRITICAL,  # dask's messages quote the arguments of a task, which are paths
-            local_directory=scratch,
+            local_directory=str(work),
         ) as cluster,
         Client(cluster) as client,
     ):
@@ -68,12 +72,19 @@ def local_workers(count: int) -> Iterator[Client]:
 
 
 @contextmanager
-def remote_workers(address: str) -> Iterator[Client]:
+def remote_workers(address: str, trust_network: bool = False) -> Iterator[Client]:
     """Connect to a scheduler; keys and certificates of a ``tls://`` address come from dask's own configuration.
 
+    Args:
+        address: of the scheduler; without a scheme it is ``tcp://``.
+        trust_network: whether an unencrypted address of another computer is wanted all the same.
+
     Raises:
+        UnencryptedSchedulerError: it is one, and not wanted.
         SchedulerError: it does not answer, or has no worker, within half a minute.
     """
+    if not (trust_network or is_private(address)):
+        raise UnencryptedSchedulerError
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
         client = Client(address, timeout=_CONNECT_S, set_as_default=False)
@@ -85,6 +96,18 @@ def remote_workers(address: str) -> Iterator[Client]:
         except TimeoutError:
             raise SchedulerError("The dask scheduler has no worker.") from None
         yield client
+
+
+def is_private(address: str) -> bool:
+    """Whether nobody in the network can read or send along: encrypted with certificates, or on this computer."""
+    scheme, _, rest = address.rpartition("://")
+    if scheme in ("tls", "wss"):
+        return True
+    host = rest.rpartition(":")[0] if ":" in rest.rpartition("]")[2] else rest
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class _DeafToInterrupts(WorkerPlugin):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
 from collections import Counter
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,6 +36,15 @@ BATCH_EXIT_CODES = (
 )
 
 
+@dataclass(frozen=True)
+class _Workers:
+    """Who does the work: so many processes here, or the workers of a scheduler."""
+
+    count: int | None
+    scheduler: str | None
+    trust_network: bool
+
+
 @app.command(epilog=BATCH_EXIT_CODES)
 def batch(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with studies in any depth, also zipped.")],
@@ -51,6 +60,12 @@ def batch(
             metavar="ADDRESS", help="A running dask scheduler, such as tls://host:8786, instead of processes."
         ),
     ] = None,
+    trust_network: Annotated[
+        bool,
+        typer.Option(
+            "--trust-network", help="Allow an unencrypted scheduler (tcp://) on another computer, see the README."
+        ),
+    ] = False,
     slices: Annotated[
         int | None,
         typer.Option("--batch", min=1, help="Slices at a time (default: 1 on the CPU, 4 on a graphics card)."),
@@ -93,10 +108,11 @@ def batch(
         if dry_run:
             _print_plan(make_plan(found, output, settings, retry), identify)
             return
-        with output.opened():
+        with output.opened() as run:
             entries = make_plan(found, output, settings, retry)
             try:
-                entries = _run(entries, settings, output, workers, scheduler, progress, cancelled)
+                where = _Workers(workers, scheduler, trust_network)
+                entries = _run(entries, settings, folder.absolute(), output, run, where, progress, cancelled)
             except KeyboardInterrupt:
                 error_console.print("Stopped at once; finished studies are kept, and the same command goes on.")
                 raise typer.Exit(EXIT_CANCELLED) from None
@@ -128,9 +144,10 @@ def _settings(
 def _run(
     entries: tuple[Entry, ...],
     settings: Settings,
+    source: Path,
     output: BatchFolder,
-    workers: int | None,
-    scheduler: str | None,
+    run: str,
+    where: _Workers,
     progress: ProgressCall,
     cancelled: Cancelled,
 ) -> tuple[Entry, ...]:
@@ -152,10 +169,10 @@ def _run(
         progress(len(records), len(to_do), f"Studies, {failed} failed" if failed else "Studies")
 
     progress(0, len(to_do), "Starting workers")
-    client_of, settings = _client(settings, len(to_do), workers, scheduler)
+    client_of, settings = _client(settings, len(to_do), output.work, where)
     with client_of as client:
         progress(0, len(to_do), "Studies")
-        run_studies(to_do, settings, output.path, secrets.token_hex(4), client, on_record=keep, cancelled=cancelled)
+        run_studies(to_do, settings, source, output.path, run, client, on_record=keep, cancelled=cancelled)
     return tuple(
         replace(entry, record=records.get(entry.study.name)) if entry.study and not entry.record else entry
         for entry in entries
@@ -163,20 +180,20 @@ def _run(
 
 
 def _client(
-    settings: Settings, studies: int, workers: int | None, scheduler: str | None
+    settings: Settings, studies: int, work: Path, where: _Workers
 ) -> tuple[AbstractContextManager[Client], Settings]:
     import os
     from dataclasses import replace
 
     from CTQualityAssessmentLib.batch import workers as processes
 
-    if scheduler:
-        return processes.remote_workers(scheduler), settings
-    count = min(workers or processes.default_workers(), studies)
+    if where.scheduler:
+        return processes.remote_workers(where.scheduler, where.trust_network), settings
+    count = min(where.count or processes.default_workers(), studies)
     # The cores are shared out; who set the number of threads by hand keeps it.
     by_hand = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # a list is one number for each nesting level
     threads = int(by_hand) if by_hand.isdigit() and int(by_hand) else max(1, processes.cores() // count)
-    return processes.local_workers(count), replace(settings, threads=threads)
+    return processes.local_workers(count, work), replace(settings, threads=threads)
 
 
 def _write_group(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from CTQualityAssessmentLib.calls import Cancelled, Progress, never, no_progress
+from CTQualityAssessmentLib.reading.detached import data_files
 from CTQualityAssessmentLib.reading.errors import (
     NotAnImageError,
     NotReadableError,
@@ -36,9 +37,10 @@ class FoundInput:
     Attributes:
         files, series: what to give to :func:`~CTQualityAssessmentLib.reading.read_volume`.
         label: one line without anything that identifies, as :attr:`SeriesInfo.label`.
-        identity: SHA-256 of what tells this volume from every other and stays when it is moved: the SOP instance UIDs
-            of its slices; for other formats the path within the tree.
-        state: SHA-256 of the sizes and times of the files: another one means that the files were changed.
+        identity: SHA-256 of what tells this volume from every other and stays when it is moved: UIDs and positions of
+            its slices; for other formats the path within the tree.
+        state: SHA-256 of the sizes and times of the files, also of those that a header names as its data: another one
+            means that the files were changed.
         where: the folder or file, relative to the tree. It may identify a patient.
         protocol: ProtocolName. It is free text and may identify a patient.
         skipped: why it is not meant to be read, as a sentence: a scout, another modality, a copy.
@@ -210,7 +212,8 @@ class _Tree:
 
     def _plain(self, files: tuple[Path, ...], label: str, where: Path | None = None) -> FoundInput:
         place = self._relative(where or files[0])
-        return FoundInput(files, 1, label, _hashed([label, place]), _state(files), place)
+        behind = tuple(data for file in files for data in data_files(file))
+        return FoundInput(files, 1, label, _hashed([label, place]), _state(files + behind), place)
 
     def _unreadable(self, files: list[Path], where: Path, reason: str, label: str | None = None) -> FoundInput:
         place = self._relative(where)
@@ -228,10 +231,17 @@ def _format(file: Path) -> str:
 
 
 def _identity(stack: Stack, where: str) -> bytes:
-    """Of the slices, whatever files they are in; where de-identification emptied their UIDs, of their place."""
+    """Of the slices, whatever files they are in; of their place where de-identification left them no UIDs of their own.
+
+    Where one UID stands for all slices of a stack it may stand for another patient's too.
+    """
+    uids = [frame.text("SOPInstanceUID") for frame in stack.frames]
+    telling = len({(uid, frame.index) for uid, frame in zip(uids, stack.frames, strict=True)}) == len(uids)
     return _hashed(
         sorted(
-            f"{frame.text('SOPInstanceUID') or f'{where}/{frame.path.name}'}|{frame.index}" for frame in stack.frames
+            f"{uid if uid and telling else f'{where}/{frame.path.name}'}|{frame.index}"
+            f"|{frame.text('SeriesInstanceUID')}|{frame.texts('ImagePositionPatient')}"
+            for uid, frame in zip(uids, stack.frames, strict=True)
         )
     )
 

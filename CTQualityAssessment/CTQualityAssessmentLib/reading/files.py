@@ -11,7 +11,8 @@ from CTQualityAssessmentLib.reading.errors import NotReadableError, PathNotFound
 #: Suffixes of the formats that are not recognised by their content.
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 METAIMAGE_SUFFIXES = (".mha", ".mhd")
-ITK_SUFFIXES = (".nrrd", ".nhdr", *METAIMAGE_SUFFIXES)
+NRRD_SUFFIXES = (".nrrd", ".nhdr")
+ITK_SUFFIXES = (*NRRD_SUFFIXES, *METAIMAGE_SUFFIXES)
 TIFF_SUFFIXES = (".tif", ".tiff")
 
 _MAX_FILES = 100_000

@@ -105,6 +105,9 @@ def source_series(stack: Stack) -> SourceSeries:
         for keyword in shared
         if len({_uid(frame, keyword) for frame in stack.frames}) > 1
     }
+    instances = {(_uid(frame, "SOPInstanceUID"), frame.index) for frame in stack.frames}
+    if not missing and len(instances) < len(stack.frames):
+        missing.add("a SOP Instance UID of its own for each slice")
     if missing:
         raise IncompleteHeadersError(sorted(missing))
     slices: list[SourceSlice | None] = [None] * (stack.slots[-1] + 1)

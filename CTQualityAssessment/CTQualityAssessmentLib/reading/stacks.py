@@ -97,6 +97,9 @@ def _stacks_of_series(frames: list[Frame]) -> list[Stack]:
     slices, copies = _without_copies(by_kind.get("slice", []))
     if copies:
         notes.append(f"{copies} file(s) are copies of other slices and were left out.")
+    named = [_instance(frame) for frame in slices if frame.text("SOPInstanceUID")]
+    if len(set(named)) < len(named):
+        notes.append("Slices share one SOP Instance UID, which should be unique; they were told apart by position.")
     placed = [frame for frame in slices if frame.has_geometry]
     if len(placed) < len(slices):
         unplaced = tuple(frame for frame in slices if not frame.has_geometry)
@@ -121,15 +124,21 @@ def _grouped(frames: Iterable[Frame], key: Callable[[Frame], Hashable]) -> dict[
 
 
 def _without_copies(frames: list[Frame]) -> tuple[list[Frame], int]:
-    seen: set[tuple[str, int | None]] = set()
+    """A copy has the UID of another slice and lies where that lies: some de-identification gives all slices one UID."""
+    seen: set[Hashable] = set()
     kept = []
     for frame in frames:
-        uid = frame.text("SOPInstanceUID")
-        if uid and (uid, frame.index) in seen:
+        place = (frame.texts("ImagePositionPatient"), frame.texts("ConvolutionKernel"))
+        key = (_instance(frame), place, *(frame.texts(keyword) for keyword in _PASS_KEYWORDS))
+        if frame.text("SOPInstanceUID") and key in seen:
             continue
-        seen.add((uid or "", frame.index))
+        seen.add(key)
         kept.append(frame)
     return kept, len(frames) - len(kept)
+
+
+def _instance(frame: Frame) -> tuple[str | None, int | None]:
+    return frame.text("SOPInstanceUID"), frame.index
 
 
 def _alike(vectors: Callable[[Frame], NDArray[np.float64]], tolerance: float) -> Callable[[list[Frame]], list]:

@@ -19,12 +19,12 @@ from CTQualityAssessmentLib.reporting.slice_panels import (
     TEMPERATURE_WORDS,
     Crop,
     attention_top,
-    crop_to_body,
     draw_attention,
     draw_slice,
     maps_to_show,
     marked_slices,
     pixel_spacing,
+    slices_to_show,
 )
 from CTQualityAssessmentLib.reporting.words import DISCLAIMER, facts_line, headline, summary_line
 from CTQualityAssessmentLib.results import VolumeAssessment
@@ -52,8 +52,7 @@ def draw_page(volume: Volume, assessment: VolumeAssessment) -> Figure:
     figure = Figure(figsize=_PAGE_INCHES)
     FigureCanvasAgg(figure)
     marked = marked_slices(assessment)
-    shown = marked or {"middle": len(assessment.slices) // 2}
-    crop = crop_to_body(volume, list(shown.values()))
+    shown, crop = slices_to_show(volume, assessment)
 
     _write_header(figure, assessment)
     top = GridSpec(1, 2, figure, left=0.115, right=0.925, top=0.842, bottom=0.64, width_ratios=(2.3, 1), wspace=0.06)

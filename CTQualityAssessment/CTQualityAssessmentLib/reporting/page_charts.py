@@ -53,9 +53,18 @@ def draw_profile(assessment: VolumeAssessment, measures: PhysicalMeasures | None
     """
     panels, left_out = _panels(assessment, measures)
     heights = [1.9, *[1.0] * len(panels)]
-    figure = Figure(figsize=(_WIDTH_INCHES, sum(heights) + 0.5), layout="constrained")
+    height = sum(heights) + 0.5
+    figure = Figure(figsize=(_WIDTH_INCHES, height))
     FigureCanvasAgg(figure)
-    axes = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    # Fixed margins, in inches: to find them all text would have to be laid out several times, for each page of a batch.
+    edges = {
+        "left": 0.85 / _WIDTH_INCHES,
+        "right": 1 - 0.08 / _WIDTH_INCHES,
+        "bottom": 0.42 / height,
+        "top": 1 - 0.36 / height,
+    }
+    grid = {"height_ratios": heights, "hspace": 0.2, **edges}
+    axes = figure.subplots(len(heights), 1, sharex=True, squeeze=False, gridspec_kw=grid)[:, 0]
     draw_curve(axes[0], assessment, marked_slices(assessment))
     axes[0].set_xlabel("")
     for below, (label, lines) in zip(axes[1:], panels, strict=True):
@@ -63,7 +72,8 @@ def draw_profile(assessment: VolumeAssessment, measures: PhysicalMeasures | None
     axes[-1].set_xlabel(slice_axis_label(assessment), fontsize=8)
     if len(assessment.slices) > 1:
         axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.align_ylabels(axes[1:])
+    for below in axes[1:]:
+        below.yaxis.set_label_coords(-0.055, 0.5)
     return figure, left_out
 
 

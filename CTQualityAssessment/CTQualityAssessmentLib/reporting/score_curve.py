@@ -46,7 +46,9 @@ def draw_curve(axes: Axes, assessment: VolumeAssessment, marked: dict[str, int])
     axes.fill_between(slices, lower, upper, color="#9a9a9a", alpha=0.3, linewidth=0)
     axes.axhline(FAIR_SCORE, color="#b00020", linewidth=0.9, linestyle=(0, (4, 2)))
     axes.plot(slices, scores, color="#303030", linewidth=0.9)
-    axes.scatter(slices, scores, c=scores, cmap=QUALITY_COLOURS, vmin=0, vmax=MAX_SCORE, s=13, zorder=3, linewidths=0)
+    # The rim keeps yellow readable on white, and what a dark page makes of it on black.
+    rim = {"linewidths": 0.4, "edgecolors": "#303030"}
+    axes.scatter(slices, scores, c=scores, cmap=QUALITY_COLOURS, vmin=0, vmax=MAX_SCORE, s=13, zorder=3, **rim)
     for name, index in marked.items():
         axes.annotate(
             name,

@@ -16,6 +16,7 @@ from CTQualityAssessmentLib.windows import WINDOWS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
 
 DISPLAY_WINDOW = WINDOWS["soft-tissue"]
 #: Overlay opacity where attention reaches the top of the scale: anatomy must stay readable below it.
@@ -47,6 +48,12 @@ def patient_letter(direction: NDArray[np.float64]) -> str:
     return ("RL", "AP", "SI")[axis][int(direction[axis] < 0)]
 
 
+def slices_to_show(volume: Volume, assessment: VolumeAssessment) -> tuple[dict[str, int], Crop]:
+    """The marked slices, or the middle one where none has a score, and the part of them that is shown."""
+    shown = marked_slices(assessment) or {"middle": len(assessment.slices) // 2}
+    return shown, crop_to_body(volume, list(shown.values()))
+
+
 def crop_to_body(volume: Volume, indices: list[int]) -> Crop:
     """The smallest part that holds the patient in all the named slices, with a margin; the whole slice if none does."""
     slices = volume.canonical_slices()
@@ -62,17 +69,19 @@ def crop_to_body(volume: Volume, indices: list[int]) -> Crop:
     return Crop(*bounds)
 
 
-def draw_slice(axes: Axes, volume: Volume, index: int, crop: Crop) -> None:
-    """Slice ``index`` in the soft-tissue window, with the patient's sides at its edges."""
+def draw_slice(axes: Axes, volume: Volume, index: int, crop: Crop, letters: float = 7) -> None:
+    """Slice ``index`` in the soft-tissue window, with the patient's sides at its edges in ``letters`` points."""
     slices = volume.canonical_slices()
     rows_mm, columns_mm = pixel_spacing(slices)
     axes.imshow(DISPLAY_WINDOW.apply(slices.hu[index]), cmap="gray", vmin=0, vmax=1, aspect=rows_mm / columns_mm)
     axes.set_xlim(crop.left - 0.5, crop.right - 0.5)
     axes.set_ylim(crop.bottom - 0.5, crop.top - 0.5)
-    write_sides(axes, slices.ijk_to_ras[:3, 0], slices.ijk_to_ras[:3, 1])
+    write_sides(axes, slices.ijk_to_ras[:3, 0], slices.ijk_to_ras[:3, 1], letters=letters)
 
 
-def write_sides(axes: Axes, right: NDArray[np.float64], down: NDArray[np.float64], flat: bool = False) -> None:
+def write_sides(
+    axes: Axes, right: NDArray[np.float64], down: NDArray[np.float64], flat: bool = False, letters: float = 7
+) -> None:
     """Letters of the patient's sides at the edges of an image; ``right`` and ``down`` are RAS directions.
 
     A ``flat`` image has room for the letters at its left and right only.
@@ -87,7 +96,7 @@ def write_sides(axes: Axes, right: NDArray[np.float64], down: NDArray[np.float64
             patient_letter(direction),
             transform=axes.transAxes,
             color="white",
-            fontsize=7,
+            fontsize=letters,
             fontweight="bold",
             ha={0.5: "center", 0.015: "left", 0.985: "right"}[x],
             va={0.5: "center", 0.015: "bottom", 0.985: "top"}[y],
@@ -127,14 +136,17 @@ def attention_top(maps: AttentionMap, indices: list[int]) -> float:
     return max(2.0, float(np.percentile(values, 99))) if values.size else 2.0
 
 
-def draw_attention(axes: Axes, volume: Volume, maps: AttentionMap, index: int, top: float) -> None:
+def draw_attention(axes: Axes, volume: Volume, maps: AttentionMap, index: int, top: float) -> AxesImage | None:
     """Lay one attention map over a slice that :func:`draw_slice` drew.
 
     Even attention (1) and less is transparent; opacity and colour rise from there to ``top``.
+
+    Returns:
+        What was laid over it, None where the slice has no attention.
     """
     values = maps.values[index]
     if not np.isfinite(values).any():
-        return
+        return None
     share = np.clip((np.nan_to_num(values, nan=1.0) - 1.0) / (top - 1.0), 0.0, 1.0)
     colours = ATTENTION.rgb(256)[np.round(share * 255).astype(int)]
     overlay = np.dstack([colours, share * _STRONGEST_ALPHA])
@@ -144,5 +156,6 @@ def draw_attention(axes: Axes, volume: Volume, maps: AttentionMap, index: int, t
     left, right = (to_pixels[0, 3] + to_pixels[0, 0] * (n - 0.5) for n in (0, columns))
     upper, lower = (to_pixels[1, 3] + to_pixels[1, 1] * (n - 0.5) for n in (0, rows))
     limits = axes.axis()
-    axes.imshow(overlay, extent=(left, right, lower, upper), interpolation="bilinear", aspect=axes.get_aspect())
+    laid = axes.imshow(overlay, extent=(left, right, lower, upper), interpolation="bilinear", aspect=axes.get_aspect())
     axes.axis(limits)
+    return laid

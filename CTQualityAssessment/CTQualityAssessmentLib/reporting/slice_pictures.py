@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +15,11 @@ from CTQualityAssessmentLib.reporting.slice_panels import (
     TEMPERATURE_WORDS,
     Crop,
     attention_top,
-    crop_to_body,
     draw_attention,
     draw_slice,
     maps_to_show,
-    marked_slices,
     pixel_spacing,
+    slices_to_show,
 )
 from CTQualityAssessmentLib.results import AttentionMap, VolumeAssessment
 from CTQualityAssessmentLib.volume import Volume
@@ -27,6 +27,8 @@ from CTQualityAssessmentLib.volume import Volume
 _DPI = 100
 #: Smaller slices are enlarged by whole factors until they are this wide, so that their letters can be read.
 _LEAST_WIDTH = 260
+#: In points: pictures are shown at about two thirds of their size.
+_LETTERS = 10
 
 
 @dataclass(frozen=True)
@@ -55,31 +57,18 @@ def slice_pictures(volume: Volume, assessment: VolumeAssessment) -> tuple[list[P
         The slices; and where the colour scale of their attention ends, relative to an even spread, None where there is
         no attention.
     """
-    shown = marked_slices(assessment) or {"middle": len(assessment.slices) // 2}
-    crop = crop_to_body(volume, list(shown.values()))
+    shown, crop = slices_to_show(volume, assessment)
     maps = maps_to_show(assessment)
     # One scale for all, so that colours can be compared between pictures.
     top = max((attention_top(one, list(shown.values())) for one in maps), default=None)
     found = [
-        PicturedSlice(
-            part,
-            index,
-            (
-                _picture(volume, index, crop, None, 0.0, f"slice {index}"),
-                *(
-                    _picture(
-                        volume, index, crop, one, top or 0.0, TEMPERATURE_WORDS.get(one.temperature, one.temperature)
-                    )
-                    for one in maps
-                ),
-            ),
-        )
+        PicturedSlice(part, index, tuple(_pictures(volume, index, crop, maps, top or 0.0)))
         for part, index in shown.items()
     ]
     return found, top
 
 
-def _picture(volume: Volume, index: int, crop: Crop, attention: AttentionMap | None, top: float, shows: str) -> Picture:
+def _pictures(volume: Volume, index: int, crop: Crop, maps: list[AttentionMap], top: float) -> Iterator[Picture]:
     rows_mm, columns_mm = pixel_spacing(volume.canonical_slices())
     columns, rows = crop.right - crop.left, crop.bottom - crop.top
     factor = max(1, -(-_LEAST_WIDTH // columns))
@@ -87,13 +76,20 @@ def _picture(volume: Volume, index: int, crop: Crop, attention: AttentionMap | N
     figure = Figure(figsize=size, dpi=_DPI, facecolor="black")
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))
-    draw_slice(axes, volume, index, crop)
-    if attention is not None:
-        draw_attention(axes, volume, attention, index, top)
     axes.set_axis_off()
+    draw_slice(axes, volume, index, crop, letters=_LETTERS)
+    yield _picture(canvas, f"slice {index}", coloured=False)
+    for one in maps:
+        laid = draw_attention(axes, volume, one, index, top)
+        yield _picture(canvas, TEMPERATURE_WORDS.get(one.temperature, one.temperature), coloured=True)
+        if laid is not None:
+            laid.remove()
+
+
+def _picture(canvas: FigureCanvasAgg, shows: str, coloured: bool) -> Picture:
     canvas.draw()
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
-    if attention is None:
+    if not coloured:
         image = image.convert("L")
     buffer = io.BytesIO()
     image.save(buffer, "png", optimize=True)

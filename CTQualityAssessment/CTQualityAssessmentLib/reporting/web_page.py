@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import importlib.util
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from CTQualityAssessmentLib.colours import ATTENTION, QUALITY
 from CTQualityAssessmentLib.measures import TISSUES, PhysicalMeasures
@@ -24,6 +25,9 @@ from CTQualityAssessmentLib.reporting.words import (
 )
 from CTQualityAssessmentLib.results import GRADES, MAX_SCORE, VolumeAssessment
 from CTQualityAssessmentLib.volume import Volume
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 _TEMPLATES = Path(__file__).with_name("templates")
 #: Worst slices in the table.
@@ -72,16 +76,7 @@ def write_web_page(
 
     Without matplotlib there are no charts and no pictures, and the page says so.
     """
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = environment.get_template("index.html").render(
+    text = _template().render(
         assessment=assessment,
         dicom=dicom,
         headline=headline(assessment),
@@ -101,6 +96,21 @@ def write_web_page(
         scene=scene,
     )
     path.write_text(text, encoding="utf-8")
+
+
+@lru_cache(maxsize=1)
+def _template() -> Template:
+    """Compiled once: a batch writes hundreds of pages in one process."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("index.html")
 
 
 def _draw(assessment: VolumeAssessment, volume: Volume | None, measures: PhysicalMeasures | None) -> _PagePictures:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from CTQualityAssessmentLib.reading import find_inputs, read_volume
+from CTQualityAssessmentLib.reading.detached import data_files
 from CTQualityAssessmentLib.reading.errors import PathNotFoundError
 from pydicom.uid import generate_uid
 
@@ -64,6 +65,52 @@ def test_a_copy_is_named_and_a_changed_file_is_noticed(tmp_path):
     os.utime(files[0], ns=(1, 1))
     again = find_inputs(tmp_path)[0]
     assert again.identity == first.identity and again.state != first.state
+
+
+@pytest.mark.parametrize("suffix", [".mhd", ".nhdr"])
+def test_changed_voxels_beside_an_old_header_are_noticed(tmp_path, suffix):
+    """Whoever replaces the data file of a header would go on reading the scores of the old image."""
+    sitk.WriteImage(sitk.GetImageFromArray(body(3)), tmp_path / f"ct{suffix}")
+    (data,) = set(tmp_path.iterdir()) - {tmp_path / f"ct{suffix}"}
+    (before,) = find_inputs(tmp_path)
+    os.utime(data, ns=(1, 1))
+    (after,) = find_inputs(tmp_path)
+    assert after.identity == before.identity and after.state != before.state
+    assert before.files == after.files == (tmp_path / f"ct{suffix}",)
+    assert read_volume(after.files, series=1).slice_count == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "data"),
+    [
+        ("a.mhd", "NDims = 3\nElementDataFile = a.raw\n", ["a.raw"]),
+        ("a.mhd", "ElementDataFile = schädel 1.raw\n", ["schädel 1.raw"]),
+        ("a.mhd", "ElementDataFile = s%03d.raw 2 6 2\n", ["s002.raw", "s004.raw", "s006.raw"]),
+        ("a.mhd", "ElementDataFile = LIST\nb.raw\nc d.raw\n", ["b.raw", "c d.raw"]),
+        ("a.mha", "ElementDataFile = LOCAL\nb.raw\n", []),
+        ("a.mhd", "ElementDataFile = s%03d.raw 1 2 0\n", []),
+        ("a.mhd", "ElementDataFile =\n", []),
+        ("a.nhdr", "NRRD0004\n# data file: no\ndata file: sub/a.raw.gz\n", ["sub/a.raw.gz"]),
+        ("a.nhdr", "NRRD0004\ndatafile: s%d.raw 10 9 -1 2\n", ["s10.raw", "s9.raw"]),
+        ("a.nhdr", "NRRD0004\ndata file: LIST 2\nb.raw\nc.raw\n", ["b.raw", "c.raw"]),
+        ("a.nrrd", "NRRD0004\ntype: short\n\ndata file: x\n", []),
+        ("a.nii", "ElementDataFile = a.raw\n", []),
+    ],
+)
+def test_every_way_to_name_data_files_is_known(tmp_path, name, text, data):
+    """A data file that is overlooked can change without anybody noticing."""
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    assert data_files(tmp_path / name) == tuple(tmp_path / one for one in data)
+
+
+def test_series_whose_slices_share_a_uid_stay_apart(tmp_path):
+    """Some de-identification gives all slices of all patients one UID: none of them is a copy of another."""
+    for patient in "ab":
+        write_series(tmp_path / patient, body(3), SOPInstanceUID="1.2.3", SeriesInstanceUID=f"1.2.{ord(patient)}")
+        write_series(tmp_path / f"{patient}1", body(1), SOPInstanceUID="1.2.3", prefix=patient)
+    found = find_inputs(tmp_path)
+    assert [one.skipped for one in found] == 4 * [None] and len({one.identity for one in found}) == 4
+    assert [read_volume(one.files, series=one.series).slice_count for one in found] == [3, 1, 3, 1]
 
 
 def test_what_cannot_be_read_is_told(tmp_path):

@@ -6,10 +6,11 @@ import shutil
 
 import numpy as np
 import pytest
-from CTQualityAssessmentLib.reading import find_inputs, list_series, read_volume
+from CTQualityAssessmentLib.reading import find_inputs, list_series, read_volume, read_with_source
 from CTQualityAssessmentLib.reading.errors import (
     DuplicatePositionsError,
     EmptyFolderError,
+    IncompleteHeadersError,
     NoSuchSeriesError,
     NotAnImageError,
     NotReadableError,
@@ -225,6 +226,22 @@ def test_copied_files_are_read_once(tmp_path):
     volume = read_volume(tmp_path)
     np.testing.assert_array_equal(volume.hu, body(5))
     assert _warned(volume, "copies")
+
+
+def test_slices_that_share_one_uid_are_all_read(tmp_path):
+    """De-identification that writes one constant UID would otherwise leave a single slice of the scan."""
+    for spared in (0, 1):
+        folder = tmp_path / str(spared)
+        write_series(folder, body(5), change=lambda k, ds: k < spared or setattr(ds, "SOPInstanceUID", "1.2.3"))
+        volume = read_volume(folder)
+        np.testing.assert_array_equal(volume.hu, body(5))
+        assert _warned(volume, "share one SOP Instance UID") and not _warned(volume, "copies")
+    shutil.copytree(tmp_path / "0", tmp_path / "0" / "again")
+    volume = read_volume(tmp_path / "0")
+    np.testing.assert_array_equal(volume.hu, body(5))
+    assert _warned(volume, "5 file(s) are copies")
+    with pytest.raises(IncompleteHeadersError, match="a SOP Instance UID of its own for each slice"):
+        read_with_source(tmp_path / "0")
 
 
 def test_missing_slices_leave_air_in_their_places(tmp_path):
