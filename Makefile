@@ -1,4 +1,4 @@
-# make setup | run | test | bench | lint        PYTHON=python3.12 chooses the interpreter (3.11 to 3.13)
+# make setup | run | test | bench | lint        PYTHON=python3.12 chooses the interpreter (3.10 to 3.13)
 PYTHON ?= python3
 VENV   ?= .venv
 CT     ?= Resources/SampleData/CTQA-phantom/dicom
@@ -16,7 +16,7 @@ setup: $(VENV)/.run-ready
 
 # torch goes first and by its exact version, so that pip takes the build at hand (CPU where there is one) as it is.
 $(VENV)/.run-ready: $(PINS)
-	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13) else "Error: Python 3.11 to 3.13 is needed. Try make PYTHON=python3.12.")'
+	$(PYTHON) -c 'import sys; sys.exit(None if (3, 10) <= sys.version_info[:2] <= (3, 13) else "Error: Python 3.10 to 3.13 is needed. Try make PYTHON=python3.12.")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) torch==2.13.0
 	$(PIP) -e '.[all]'
