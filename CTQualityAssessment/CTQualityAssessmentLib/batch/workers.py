@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 import os
@@ -14,6 +15,8 @@ from pathlib import Path
 import dask
 import psutil
 from distributed import Client, LocalCluster, Worker, WorkerPlugin
+from distributed.comm import connect
+from distributed.security import Security
 
 from CTQualityAssessmentLib.batch.errors import SchedulerError, UnencryptedSchedulerError
 
@@ -87,6 +90,8 @@ def remote_workers(address: str, trust_network: bool = False) -> Iterator[Client
         raise UnencryptedSchedulerError
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
+        # A client that is refused in the middle of its start cannot be closed any more and complains at exit.
+        asyncio.run(_reach(address))
         client = Client(address, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, ValueError, TypeError, ImportError):  # a timeout is an OSError
         raise SchedulerError("No dask scheduler answers at this address.") from None
@@ -96,6 +101,11 @@ def remote_workers(address: str, trust_network: bool = False) -> Iterator[Client
         except TimeoutError:
             raise SchedulerError("The dask scheduler has no worker.") from None
         yield client
+
+
+async def _reach(address: str) -> None:
+    comm = await connect(address, timeout=_CONNECT_S, **Security().get_connection_args("client"))
+    await comm.close()
 
 
 def is_private(address: str) -> bool:
