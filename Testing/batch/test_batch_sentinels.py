@@ -9,10 +9,17 @@ from Testing.dicom_factory import body, write_series
 from Testing.sentinels import PRIVATE, leaks, plant, plant_series, secrets_of, written_in
 
 
+def plant_other(k, dataset):
+    """As :func:`plant`, in a series of its own."""
+    plant(k, dataset)
+    dataset.SeriesInstanceUID = "1.2.826.78"
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.826.79.{k + 1}"
+
+
 def test_nothing_planted_leaves_a_batch(tmp_path):
     """The table and the page of a group go to colleagues; ledger and reports lie on a shared disk."""
     planted = plant_series(tmp_path)
-    cut = write_series(planted / "Sentinel-cut", body(3, 64, 64), change=plant, SeriesInstanceUID="1.2.826.78")
+    cut = write_series(planted / "Sentinel-cut", body(3, 64, 64), change=plant_other)
     secrets = secrets_of(planted, tmp_path)
     for path in cut:
         os.truncate(path, path.stat().st_size - 900)

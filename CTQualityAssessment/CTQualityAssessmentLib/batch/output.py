@@ -64,7 +64,7 @@ class BatchFolder:
         Workers elsewhere may still be busy for a run that was killed. They lose their scratch folders, and since the
         folder belongs to another run, what they have to say of it is not written down.
 
-        Returns:
+        Yields:
             What identifies this run.
 
         Raises:
@@ -80,7 +80,7 @@ class BatchFolder:
             lock.acquire()
             self._create_key()
             run = secrets.token_hex(4)
-            self._write_ledger("run", run.encode())
+            self._write_ledger("run", run.encode(), mode=0o644)  # for workers of another user too
             self._sweep()
             self.work.mkdir(mode=0o700, exist_ok=True)
         except Timeout:
@@ -178,9 +178,9 @@ class BatchFolder:
         if not self.exists:
             self._write_ledger("key", secrets.token_bytes(_KEY_BYTES))
 
-    def _write_ledger(self, name: str, content: bytes) -> None:
+    def _write_ledger(self, name: str, content: bytes, mode: int = 0o600) -> None:
         unfinished = self._ledger / f"{_SCRATCH}{secrets.token_hex(4)}"
-        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

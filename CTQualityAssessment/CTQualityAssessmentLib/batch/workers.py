@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 import os
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import dask
 import psutil
 from distributed import Client, LocalCluster, Worker, WorkerPlugin
+from distributed.comm import connect
+from distributed.security import Security
 
 from CTQualityAssessmentLib.batch.errors import SchedulerError, UnencryptedSchedulerError
 
 #: Enough for a chest of 1000 slices of 512 x 512 with its maps and measures, beside torch.
 _BYTES_EACH = 4 * 1024**3
 _CONNECT_S = 30
+_Resource = TypeVar("_Resource", bound=AbstractContextManager)
 
 
 def default_workers() -> int:
@@ -55,17 +60,19 @@ def local_workers(count: int, work: Path) -> Iterator[Client]:
     }
     with (
         dask.config.set(settings),
-        LocalCluster(
-            n_workers=count,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
-            security=True,
-            silence_logs=logging.CRITICAL,  # dask's messages quote the arguments of a task, which are paths
-            local_directory=str(work),
+        _ended_anyway(
+            LocalCluster(
+                n_workers=count,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
+                security=True,
+                silence_logs=logging.CRITICAL,  # dask's messages quote the arguments of a task, which are paths
+                local_directory=str(work),
+            )
         ) as cluster,
-        Client(cluster) as client,
+        _ended_anyway(Client(cluster)) as client,
     ):
         client.register_plugin(_DeafToInterrupts())
         yield client
@@ -87,15 +94,33 @@ def remote_workers(address: str, trust_network: bool = False) -> Iterator[Client
         raise UnencryptedSchedulerError
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
+        # A client that is refused in the middle of its start cannot be closed any more and complains at exit.
+        asyncio.run(_reach(address))
         client = Client(address, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, ValueError, TypeError, ImportError):  # a timeout is an OSError
         raise SchedulerError("No dask scheduler answers at this address.") from None
-    with client:
+    with _ended_anyway(client):
         try:
             client.wait_for_workers(1, timeout=_CONNECT_S)
         except TimeoutError:
             raise SchedulerError("The dask scheduler has no worker.") from None
         yield client
+
+
+@contextmanager
+def _ended_anyway(resource: _Resource) -> Iterator[_Resource]:
+    """On an overloaded computer an end that takes too long must not cost the table; the processes end with this one."""
+    resource.__enter__()
+    try:
+        yield resource
+    finally:
+        with suppress(TimeoutError):
+            resource.__exit__(None, None, None)
+
+
+async def _reach(address: str) -> None:
+    comm = await connect(address, timeout=_CONNECT_S, **Security().get_connection_args("client"))
+    await comm.close()
 
 
 def is_private(address: str) -> bool:
