@@ -46,7 +46,7 @@ class Desk:
     def mouse(self, type_, x, y, **more) -> None:
         columns, rows, _ = self.adapters["large"]._current_size
         event = {"type": type_, "x": x, "y": y, "z": 0, "w": columns, "h": rows, "pressure": 0.5, **more}
-        keys = dict.fromkeys(("controlKey", "altKey", "shiftKey"), 0)
+        keys = dict.fromkeys(("ctrlKey", "altKey", "shiftKey"), 0)
         self.adapters["large"].on_interaction("page", event | keys)
 
     def shown_mm(self, place="large") -> float:
@@ -110,7 +110,9 @@ def test_a_drag_that_rests_in_the_middle_goes_on_where_it_was():
         desk.size("large", LARGE)
         await desk.rest("large")
         before = desk.views.window()
+        desk.mouse("MouseMove", 600, 500)
         desk.mouse("LeftButtonPress", 600, 500)
+        desk.mouse("MouseMove", 650, 500)
         desk.mouse("MouseMove", 700, 500)
         away = desk.views.window()
         assert abs(away[0] - before[0]) > 5
