@@ -2,35 +2,51 @@
 
     python -m Testing.benchmarks.viewer [--slices 300 600]
 
-First a slice view alone: for each slice of 512 x 512 the milliseconds of processor time, which a busy computer changes
-little, to cut and colour it, to draw it, to read the picture back and to encode it, in views of the sizes that a
-1280 x 720 and a 4K screen give. Then the true server with a
-browser that turns the wheel sixty times a second over the large view: pictures that arrive per second, whether all
-slices were passed when the wheel stops, and the memory of the server's process. Rendering is in software where there
-is no screen. Figures depend on the machine and on what else it does; the shares of one run are what to compare.
+First how long after the command the page of the sample can be used. Then a slice view alone: for each slice of
+512 x 512 the milliseconds of processor time, which a busy computer changes little, to cut and colour it, to draw it,
+to read the picture back and to encode it: in the large view of a screen of 1280 x 720, in that of a 4K screen while
+something moves, and in that of a 4K screen at rest. Then the true server with a browser that turns the wheel sixty
+times a second over the large view, on both screens: pictures that arrive per second, their size and how long the
+browser takes to decode one, whether all slices were passed when the wheel stops, and the memory of the server's
+process. Rendering is in software where there is no screen. Figures depend on the machine and on what else it does; the
+load is printed, and the shares of one run are what to compare.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
 
 from Testing.bundle_factory import write_bundle
-from Testing.viewer.running import start_viewer
+from Testing.viewer.running import SAMPLE, start_viewer
 
 _SIDE = 512
-#: Large view on a screen of 1280 x 720 and of 3840 x 2160 pixels.
-_SIZES = ((587, 644), (2100, 2030))
+_SCREENS = ((1280, 720), (3840, 2160))
+_LARGE_VIEWS = ((587, 644), (2102, 2030))
+#: Times and sizes of pictures, from the arrival of their bytes until they can be painted.
+_WATCH = """
+window.begun = {};
+const make = URL.createObjectURL;
+URL.createObjectURL = (blob) => {
+    const url = make(blob);
+    window.begun[url] = [performance.now(), blob.size];
+    return url;
+};
+"""
 _COUNT = """() => {
-    window.pictures = 0;
+    window.pictures = [];
     const shown = document.querySelector('[data-test=large] img');
-    const seen = new MutationObserver(() => { window.pictures += 1; });
-    seen.observe(shown, { attributes: true, attributeFilter: ['src'] });
+    shown.onload = () => {
+        const [at, bytes] = window.begun[shown.src];
+        window.pictures.push([performance.now() - at, bytes]);
+    };
 }"""
 
 
@@ -49,7 +65,7 @@ def time_stages(path: Path, steps: int = 30) -> None:
     from CTQualityAssessmentLib.mrml.scene import create_bare_scene
     from CTQualityAssessmentLib.mrml.volume_nodes import add_volume
     from CTQualityAssessmentLib.reading import read_volume
-    from CTQualityAssessmentLib.viewer.frames import MOVING, FrameEncoder
+    from CTQualityAssessmentLib.viewer.frames import MOVING, MOVING_PIXELS, STILL, FrameEncoder
     from trame_slicer.rca_view.rca_view_factory import RcaWindow
     from trame_slicer.views import SliceView
     from trame_slicer.views.render_scheduler import NoScheduleRendering
@@ -66,7 +82,10 @@ def time_stages(path: Path, steps: int = 30) -> None:
     view.set_background_volume_id(node.GetID())
     view.render_window().SetMultiSamples(0)  # as the viewer does
     window = RcaWindow(view.render_window(), {}, "cursor")
-    for size in _SIZES:
+    small, large = _LARGE_VIEWS
+    scale = (MOVING_PIXELS / (large[0] * large[1])) ** 0.5
+    moving = (int(large[0] * scale), int(large[1] * scale))
+    for size, quality in ((small, MOVING), (moving, MOVING), (large, STILL)):
         view.render_window().SetSize(*size)
         view.fit_view_to_content()
         spent = dict.fromkeys(("cut and colour", "draw", "read back", "encode"), 0.0)
@@ -79,7 +98,7 @@ def time_stages(path: Path, steps: int = 30) -> None:
             times.append(time.process_time())
             picture, columns, rows = window.img_cols_rows  # draws again what is drawn, which is taken off below
             times.append(time.process_time())
-            FrameEncoder().encode(picture, columns, rows, MOVING)
+            FrameEncoder().encode(picture, columns, rows, quality)
             times.append(time.process_time())
             if step >= 0:
                 for name, one in zip(spent, np.diff(times), strict=True):
@@ -103,50 +122,79 @@ def memory_mib(pid: int) -> tuple[float, float]:
     return now, highest
 
 
+def time_start(folder: Path) -> None:
+    """From the command to a page of the sample that can be used, as a user sees it."""
+    from playwright.sync_api import sync_playwright
+
+    from Testing.viewer.conftest import CHROMIUM
+
+    with sync_playwright() as playwright:
+        with playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]) as browser:
+            page = browser.new_page(viewport={"width": 1280, "height": 720})
+            page.set_default_timeout(300_000)
+            started = time.perf_counter()
+            with start_viewer(None, folder, str(SAMPLE)) as running:
+                address = time.perf_counter() - started
+                page.goto(running.address)
+                page.wait_for_selector("[data-test=assess]:enabled")
+                usable = time.perf_counter() - started
+                page.wait_for_function("document.querySelector('[data-test=large] img').naturalWidth > 100")
+                shown = time.perf_counter() - started
+    print(f"sample: address after {address:.1f} s, page usable after {usable:.1f} s, first picture after {shown:.1f} s")
+
+
 def scroll(path: Path, models: Path, folder: Path, seconds: float = 4.0) -> None:
     """The true server and a true browser."""
     from playwright.sync_api import sync_playwright
 
     from Testing.viewer.conftest import CHROMIUM
 
-    started = time.perf_counter()
     with start_viewer(models, folder, str(path)) as running, sync_playwright() as playwright:
         with playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]) as browser:
-            page = browser.new_page(viewport={"width": 1280, "height": 720})
-            page.set_default_timeout(300_000)
-            page.goto(running.address)
-            page.wait_for_selector("[data-test=assess]:enabled")
-            ready = time.perf_counter() - started
-            for layout in ("one", "three"):
-                page.click(f"[data-test=layout-{layout}]")
-                page.keyboard.press("Home")
-                page.wait_for_timeout(2000)
-                box = page.locator("[data-test=large]").bounding_box()
-                page.mouse.move(box["x"] + 150, box["y"] + 150)
-                page.evaluate(_COUNT)
-                before = int(page.inner_text("[data-test=here]"))
-                begin, turned = time.perf_counter(), 0
-                while (now := time.perf_counter() - begin) < seconds:
-                    page.mouse.wheel(0, -100)
-                    turned += 1
-                    time.sleep(max(0.0, turned / 60 - now))
-                at_stop, pictures = int(page.inner_text("[data-test=here]")), page.evaluate("window.pictures")
-                page.wait_for_timeout(2000)
-                at_rest = int(page.inner_text("[data-test=here]"))
-                print(
-                    f"browser, layout {layout}: wheel turned {turned / seconds:.0f} times a second, "
-                    f"{pictures / seconds:.0f} pictures a second; slice {abs(at_stop - before)} of "
-                    f"{abs(at_rest - before)} when the wheel stopped"
-                )
-            now, highest = memory_mib(running.process.pid)
-            print(f"usable after {ready:.1f} s; server {now:.0f} MiB, at most {highest:.0f} MiB")
+            for width, height in _SCREENS:
+                page = browser.new_page(viewport={"width": width, "height": height})
+                page.add_init_script(_WATCH)
+                page.set_default_timeout(300_000)
+                page.goto(running.address)
+                page.wait_for_selector("[data-test=assess]:enabled")
+                for layout in ("one", "three"):
+                    print(f"{width} x {height}, layout {layout}: {_turn(page, layout, seconds)}", flush=True)
+                page.close()
+        now, highest = memory_mib(running.process.pid)
+        print(f"server {now:.0f} MiB, at most {highest:.0f} MiB")
+
+
+def _turn(page: Any, layout: str, seconds: float) -> str:
+    page.click(f"[data-test=layout-{layout}]")
+    page.keyboard.press("Home")
+    page.wait_for_timeout(4000)
+    box = page.locator("[data-test=large]").bounding_box()
+    page.mouse.move(box["x"] + 150, box["y"] + 150)
+    page.evaluate(_COUNT)
+    before = int(page.inner_text("[data-test=here]"))
+    begin, turned = time.perf_counter(), 0
+    while (now := time.perf_counter() - begin) < seconds:
+        page.mouse.wheel(0, -100)
+        turned += 1
+        time.sleep(max(0.0, turned / 60 - now))
+    at_stop, pictures = int(page.inner_text("[data-test=here]")), page.evaluate("window.pictures")
+    page.wait_for_timeout(2000)
+    at_rest = int(page.inner_text("[data-test=here]"))
+    decoding, size = np.median(pictures, axis=0) if pictures else (np.nan, np.nan)
+    return (
+        f"wheel turned {turned / seconds:.0f} times a second, {len(pictures) / seconds:.0f} pictures a second of "
+        f"{size / 1024:.0f} KiB, decoded in {decoding:.0f} ms; slice {abs(at_stop - before)} of "
+        f"{abs(at_rest - before)} when the wheel stopped"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--slices", type=int, nargs="+", default=[300, 600])
     options = parser.parse_args()
+    print(f"load before: {', '.join(f'{one:.1f}' for one in os.getloadavg())} on {os.cpu_count()} processors")
     with tempfile.TemporaryDirectory() as name:
+        time_start(Path(name) / "run-sample")
         models = write_bundle(Path(name) / "models" / "tiny").parent
         for slices in options.slices:
             path = Path(name) / f"{slices}.nii"

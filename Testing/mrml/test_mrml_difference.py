@@ -98,6 +98,34 @@ def test_a_window_that_changes_its_size_moves_none_of_the_others(views, links):
     np.testing.assert_allclose(views[2].GetFieldOfView()[:2], (200.0, 75.0))
 
 
+def test_linked_views_keep_their_scale_through_other_sizes(views, links):
+    """A page on another screen, a comparison opened and closed: else each time the patient becomes smaller."""
+    steady = [SteadyView(view) for view in views]
+
+    def resize(n, size):
+        changing = views[n].StartModify()
+        views[n].SetDimensions(*size, 1)
+        views[n].SetFieldOfView(123.0, 456.0, 1.0)  # whatever MRML makes of it
+        views[n].EndModify(changing)
+        with links.still():
+            steady[n].resized()
+
+    for order in ((0, 1, 2), (2, 1, 0), (1, 2, 0)):
+        resize(0, (900, 800))  # three views: the first is large, the others are not shown
+        links.active = True
+        for n in order:
+            resize(n, (1576, 992))
+        assert place(views[0]) == place(views[1]) == place(views[2])
+        assert views[0].GetFieldOfView()[1] == pytest.approx(300.0)
+        for n in order:
+            resize(n, (643, 405))  # fewer pixels while something moves
+        links.active = False
+    resize(0, (400, 300))
+    assert views[0].GetFieldOfView()[:2] == pytest.approx((400.0, 300.0))
+    for one in steady:
+        one.release()
+
+
 def test_going_through_other_sizes_comes_back_to_the_same_scale(views):
     """Hidden, large and again small: MRML alone would zoom in a little each time."""
     view = views[0]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import slicer
+
+#: Ratio of sides up to which two windows have the same shape.
+_SAME_SHAPE = 1.01
 
 
 class SteadyView:
@@ -31,7 +35,10 @@ class SteadyView:
         self._shorter = min(self._view.GetFieldOfView()[:2])
 
     def resized(self) -> None:
-        """To be called when a change of the window's size is over: within its own event a view node cannot be moved."""
+        """To be called when a change of the window's size is over: within its own event a view node cannot be moved.
+
+        In linked views it belongs into :meth:`LinkedViews.still`, because a new size is no move.
+        """
         size = self._view.GetDimensions()[:2]
         if size == self._size or min(size) < self._SMALLEST:
             return
@@ -77,6 +84,16 @@ class LinkedViews:
         self._active, self._leader = active, self._views[0]
         self.align()
 
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """What moves a view in here makes nobody follow it; afterwards all stand again where the leader does."""
+        before, self._following = self._following, True
+        try:
+            yield
+        finally:
+            self._following = before
+        self.align()
+
     def align(self) -> None:
         """Bring all to where the one is that was moved last."""
         if not self._active or self._following:
@@ -91,11 +108,10 @@ class LinkedViews:
 
     def _modified(self, view: slicer.vtkMRMLSliceNode, _event: str) -> None:
         size = view.GetDimensions()
-        if size == self._sizes[view.GetID()]:
-            if self._active and not self._following:
-                self._leader = view
-        else:  # a window that changes its size is not a move
+        if size != self._sizes[view.GetID()]:  # a window that changes its size is not a move
             self._sizes[view.GetID()] = size
+        elif self._active and not self._following and not stands_like(self._leader, view):
+            self._leader = view  # a node is also modified by what moves nothing
         self.align()
 
 
@@ -104,14 +120,8 @@ def follow(source: slicer.vtkMRMLSliceNode, view: slicer.vtkMRMLSliceNode) -> No
 
     A view without a size is left as it is.
     """
-    columns, rows, _ = view.GetDimensions()
-    source_columns, source_rows, _ = source.GetDimensions()
-    if min(columns, rows, source_columns, source_rows) < 1:
-        return
-    width, height, depth = source.GetFieldOfView()
-    scale = max(width / columns, height / rows)
-    field = (scale * columns, scale * rows, depth)
-    if _stands_like(view, source, field):  # else two views that follow each other would ask for pictures for ever
+    field = _field_of_view(source, view)
+    if field is None or stands_like(source, view):  # else two views would ask each other for pictures for ever
         return
     changing = view.StartModify()
     view.GetSliceToRAS().DeepCopy(source.GetSliceToRAS())
@@ -121,10 +131,27 @@ def follow(source: slicer.vtkMRMLSliceNode, view: slicer.vtkMRMLSliceNode) -> No
     view.EndModify(changing)
 
 
-def _stands_like(view: slicer.vtkMRMLSliceNode, source: slicer.vtkMRMLSliceNode, field: tuple[float, ...]) -> bool:
+def stands_like(source: slicer.vtkMRMLSliceNode, view: slicer.vtkMRMLSliceNode) -> bool:
+    """Whether ``view`` shows what :func:`follow` would make it show."""
+    field = _field_of_view(source, view)
+
     def numbers(node: slicer.vtkMRMLSliceNode, shown: tuple[float, ...]) -> list[float]:
         matrix = node.GetSliceToRAS()
         return [*(matrix.GetElement(n // 4, n % 4) for n in range(16)), *node.GetXYZOrigin(), *shown]
 
+    if field is None:
+        return True
     pairs = zip(numbers(view, view.GetFieldOfView()), numbers(source, field), strict=True)
     return all(math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9) for one, other in pairs)
+
+
+def _field_of_view(source: slicer.vtkMRMLSliceNode, view: slicer.vtkMRMLSliceNode) -> tuple[float, float, float] | None:
+    """Millimetres that ``view`` shows where it follows ``source``; None where one of them has no size."""
+    columns, rows, _ = view.GetDimensions()
+    if min(columns, rows, *source.GetDimensions()[:2]) < 1:
+        return None
+    width, height, depth = source.GetFieldOfView()
+    scale = max(width / columns, height / rows)
+    if scale < _SAME_SHAPE * height / rows:  # windows of one shape, to a pixel: going to and fro must not add up
+        scale = height / rows
+    return scale * columns, scale * rows, depth

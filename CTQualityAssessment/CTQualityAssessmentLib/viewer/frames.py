@@ -7,6 +7,7 @@ view on a large screen then also has fewer pixels, because without a graphics ca
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
@@ -31,7 +32,7 @@ MOVING_PIXELS = 640 * 640
 class FrameEncoder:
     """The interface of ``RcaImageEncoder``; quality 100 is PNG."""
 
-    def encode(self, image: NDArray[np.uint8], columns: int, rows: int, quality: int) -> tuple[bytes, dict, int]:
+    def encode(self, image: NDArray[np.uint8], _columns: int, _rows: int, quality: int) -> tuple[bytes, dict, int]:
         """Bytes of the picture ``(rows, columns, 3)``, what the page is told of it, and the time in milliseconds."""
         now_ms = time.time_ns() // 1_000_000
         out = BytesIO()
@@ -42,8 +43,27 @@ class FrameEncoder:
         else:
             kind = "image/jpeg"
             picture.save(out, "jpeg", quality=quality, subsampling=0)
-        meta = {"type": kind, "codec": "", "w": columns, "h": rows, "st": now_ms, "key": "key", "quality": quality}
+        meta = {
+            "type": kind,
+            "codec": "",
+            "w": picture.width,
+            "h": picture.height,
+            "st": now_ms,
+            "key": "key",
+            "quality": quality,
+        }
         return out.getvalue(), meta, now_ms
+
+
+@dataclass
+class Quiet:
+    """While ``on``, no view asks for a picture.
+
+    Each view draws where the others cut, and asks for a picture when one of them changes in any way: two that change
+    their size for each picture would ask each other for ever.
+    """
+
+    on: bool = False
 
 
 class FrameScheduler(RcaImageRenderScheduler):
@@ -51,7 +71,7 @@ class FrameScheduler(RcaImageRenderScheduler):
 
     adapter: FrameAdapter
 
-    def __init__(self, window: RcaWindow) -> None:
+    def __init__(self, window: RcaWindow, quiet: Quiet) -> None:
         super().__init__(
             window,
             rca_encoder=RcaImageEncoder.JPEG,
@@ -59,21 +79,33 @@ class FrameScheduler(RcaImageRenderScheduler):
             still_quality=STILL,
         )
         self._rca_encoder = FrameEncoder()  # which trame's enumeration of formats cannot name
+        self._quiet = quiet
+
+    def schedule_render(self) -> None:
+        """Ask for a picture."""
+        if not self._quiet.on:
+            super().schedule_render()
 
     def _render_frame(self, quality: int) -> None:
-        if self.adapter.set_moving(quality < STILL):
-            self._request_event.clear()  # the new size asked for the picture that is drawn now
+        self.adapter.set_moving(quality < STILL)
         super()._render_frame(quality)
 
 
 class FrameAdapter(RcaViewAdapter):
     """Between the page and a view whose number of pixels changes."""
 
-    def set_moving(self, moving: bool) -> bool:
-        """Give the view few pixels, or all of them; True where that changed something and asked for a picture."""
-        before = self.max_pixel_count
-        self.max_pixel_count = MOVING_PIXELS if moving else 0
-        return self.max_pixel_count != before
+    def __init__(self, window: RcaWindow, name: str, scheduler: FrameScheduler, quiet: Quiet) -> None:
+        super().__init__(window, name, scheduler=scheduler, do_schedule_render_on_interaction=False)
+        self._quiet = quiet
+        scheduler.adapter = self
+
+    def set_moving(self, moving: bool) -> None:
+        """Give the view few pixels, or all of them; that alone asks for no picture."""
+        self._quiet.on = True
+        try:
+            self.max_pixel_count = MOVING_PIXELS if moving else 0
+        finally:
+            self._quiet.on = False
 
     def on_interaction(self, origin: str, event: dict[str, Any]) -> None:
         """Pass on what the mouse did. A drag is measured from its last place, so all of it counts in one size."""
@@ -87,6 +119,7 @@ class SliceViewFactory(RemoteSliceViewFactory):
 
     def __init__(self, server: Server) -> None:
         super().__init__(server, target_fps=30.0, blur_fps=15.0)
+        self._quiet = Quiet()
 
     def _create_view(self, view: ViewLayoutDefinition, scene: Any, app_logic: Any) -> RcaView:
         made = SliceView(scene=scene, app_logic=app_logic, name=view.singleton_tag)
@@ -96,16 +129,16 @@ class SliceViewFactory(RemoteSliceViewFactory):
         cursor = f"{view.singleton_tag}_cursor"
         self._server.state.setdefault(cursor, "default")
         window = RcaWindow(made.render_window(), state=self._server.state, active_view_cursor=cursor)
-        scheduler = FrameScheduler(window)
+        scheduler = FrameScheduler(window, self._quiet)
         name = get_view_trame_id(self._server, made)
-        scheduler.adapter = FrameAdapter(window, name, scheduler=scheduler, do_schedule_render_on_interaction=False)
+        adapter = FrameAdapter(window, name, scheduler, self._quiet)
         with ViewLayout(self._server, template_name=name) as ui:
             self._create_vuetify_ui(name, made, scheduler, active_view_cursor=cursor)
         made.set_scheduled_render(RcaRenderStrategy(scheduler))
 
         async def register() -> None:
             await self._server.ready
-            self._server.root_server.controller.rc_area_register(scheduler.adapter)
+            self._server.root_server.controller.rc_area_register(adapter)
 
         create_task(register())
-        return RcaView(ui, made, scheduler.adapter)
+        return RcaView(ui, made, adapter)

@@ -42,6 +42,8 @@ from CTQualityAssessmentLib.worker.faults import place
 
 #: How often the page hears of new rows and progress.
 _FLUSH_SECONDS = 0.25
+#: What a key can ask for: down, nothing, up.
+_STEPS = (-1, 0, 1)
 #: Widest window of a difference in HU that the page may ask for.
 _WIDEST_HU = 4000
 
@@ -98,8 +100,8 @@ class Viewer:
         self._views = SliceViews(self._app, SliceViewFactory(server), self._on_view_change)
         make_page(server, list(shown))
         for name in (
-            "assess measure cancel jump scroll window overlay opacity threshold reset crosshair layout series span "
-            "swap uncompare dismiss"
+            "assess measure cancel jump scroll pan zoom window adjust overlay opacity threshold reset crosshair layout "
+            "series span swap uncompare dismiss"
         ).split():
             server.trigger(name)(getattr(self, f"_ask_{name}"))
 
@@ -195,6 +197,18 @@ class Viewer:
     def _ask_scroll(self, place: object = "", steps: object = 0) -> None:
         if isinstance(steps, (int, float)) and abs(steps) < 1e6:
             self._views.scroll(str(place), int(steps))
+
+    def _ask_pan(self, right: object = 0, up: object = 0) -> None:
+        if right in _STEPS and up in _STEPS:
+            self._views.pan(right, up)
+
+    def _ask_zoom(self, step: object = 0) -> None:
+        if step in _STEPS:
+            self._views.zoom(step)
+
+    def _ask_adjust(self, width: object = 0, level: object = 0) -> None:
+        if width in _STEPS and level in _STEPS:
+            self._views.adjust_window(width, level)
 
     def _ask_window(self, name: object = "") -> None:
         self._views.set_window(str(name))

@@ -74,7 +74,7 @@ class SliceViews:
         for place, steady in self._steady.items():
             # Of a lower priority than the view's own observer, which fits the node to the window.
             interactor = self._views[place].interactor()
-            interactor.AddObserver("WindowResizeEvent", lambda *_, steady=steady: steady.resized(), -1.0)
+            interactor.AddObserver("WindowResizeEvent", lambda *_, steady=steady: self._resized(steady), -1.0)
         self._links = LinkedViews([self._views[place].get_view_node() for place in LAYOUTS["compare"]])
         self.set_layout("three", "large")
         self.set_crosshair(True)
@@ -129,6 +129,7 @@ class SliceViews:
     def set_layout(self, layout: str, alone: str) -> None:
         """Draw the views of a layout only; of "one" the view ``alone``."""
         shown = (alone,) if layout == "one" else LAYOUTS[layout]
+        self._main = self._views[shown[0]]
         self._app.view_manager.set_current_view_ids(list(shown))
         self._links.active = layout == "compare"
 
@@ -192,6 +193,25 @@ class SliceViews:
             display.SetAutoWindowLevel(False)
             display.SetWindowLevel(WINDOWS[name].width, WINDOWS[name].level)
 
+    def adjust_window(self, width: int, level: int) -> None:
+        """Steps of a tenth of the window: wider or narrower, level higher or lower."""
+        if self._node is not None:
+            display = self._node.GetDisplayNode()
+            step = max(1.0, round(display.GetWindow() / 10))
+            display.SetAutoWindowLevel(False)
+            display.SetWindowLevel(max(1.0, display.GetWindow() + width * step), display.GetLevel() + level * step)
+
+    def zoom(self, step: int) -> None:
+        """In or out by a fifth, in the view that stands alone or else in the large one."""
+        self._main.zoom(0.2 * step if step > 0 else 0.25 * step)
+
+    def pan(self, right: int, up: int) -> None:
+        """Look a tenth of the view further to the right or up, in the same view as :meth:`zoom`."""
+        node = self._main.get_view_node()
+        width, height, _ = node.GetFieldOfView()
+        x, y, z = node.GetXYZOrigin()
+        node.SetXYZOrigin(x + right * width / 10, y + up * height / 10, z)
+
     def overlay(self, node: slicer.vtkMRMLScalarVolumeNode | None, opacity: float) -> None:
         """Lay a volume over the CT, or nothing. The page draws the legend, sharper than a picture could."""
         for legend in nodes_of_class(self._app.scene, "vtkMRMLColorLegendDisplayNode"):
@@ -206,6 +226,10 @@ class SliceViews:
         logic.SetIntersectingSlicesEnabled(slicer.vtkMRMLApplicationLogic.IntersectingSlicesVisibility, visible)
         for display in nodes_of_class(self._app.scene, "vtkMRMLSliceDisplayNode"):
             display.SetIntersectingSlicesVisibility(visible)
+
+    def _resized(self, steady: SteadyView) -> None:
+        with self._links.still():
+            steady.resized()
 
     def _follow_window(self, source: slicer.vtkMRMLScalarVolumeDisplayNode) -> None:
         """Both volumes are looked at in one window; that of the difference stays even around zero."""

@@ -141,12 +141,13 @@ def test_a_cancelled_measurement_keeps_what_was_measured_and_a_preview_comes_whe
     told = [host.read()]
     while not (told[-1]["t"] == "progress" and told[-1]["done"]):
         told.append(host.read())
-    assert [one["slices"] for one in told if one["t"] == "measured"] == [8]
+    (few,) = (one["slices"] for one in told if one["t"] == "measured")
+    assert 6 <= few <= 8
     host.send({"t": "cancel", "id": "m"})
     told = host.until_end("m")
     assert told[-1]["partial"] is True and not any(one["t"] == "measured" for one in told)
     measures = read_measured(tmp_path / "m")
-    reached = [one for one in measures.slices if one.noise_hu is not None]
+    reached = [one for one in measures.slices if "not-run" not in one.missing.values()]
     assert measures.partial and 0 < len(reached) < 3000 == len(measures.slices)
 
 

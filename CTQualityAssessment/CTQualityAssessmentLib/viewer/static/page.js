@@ -5,6 +5,9 @@
     ["Home, End", "First, last slice"],
     ["N, B", "The worst slice, the next worst; back"],
     ["1 to 4", "Window: soft tissue, lung, bone, as the network"],
+    [", .  and  < >", "Window: level lower, higher; narrower, wider"],
+    ["Z, Shift Z", "Zoom in, out"],
+    ["Shift and arrows", "Pan"],
     ["O", "Next overlay"],
     ["+ −", "Overlay more, less opaque"],
     ["X", "Lines where the other views cut"],
@@ -146,10 +149,13 @@
         if (event.ctrlKey || event.metaKey || event.altKey || ["INPUT", "SELECT", "TEXTAREA"].includes(tag)) return;
         if (event.key === "?") { event.preventDefault(); return this.help(); }
         if (this.$refs.help.open || this.$refs.open.open) return;
+        const pan = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+        if (this.opened && event.shiftKey && pan) { event.preventDefault(); return this.ask("pan", ...pan); }
         const jump = { ArrowUp: -1, ArrowDown: 1, PageUp: -10, PageDown: 10 }[event.key];
         const act = {
           n: () => this.worse(1), b: () => this.worse(-1), o: () => this.nextOverlay(), x: () => this.ask("crosshair"),
-          l: () => this.nextLayout(), c: () => this.lay("compare"), m: () => this.measure(), r: () => this.ask("reset"), a: () => this.assess(), t: () => this.switchTheme(),
+          l: () => this.nextLayout(), c: () => this.lay("compare"), m: () => this.measure(), r: () => this.ask("reset"), z: () => this.ask("zoom", event.shiftKey ? -1 : 1),
+          ",": () => this.ask("adjust", 0, -1), ".": () => this.ask("adjust", 0, 1), "<": () => this.ask("adjust", -1, 0), ">": () => this.ask("adjust", 1, 0), a: () => this.assess(), t: () => this.switchTheme(),
           "+": () => this.ask("opacity", Math.min(1, this.opacity + 0.1)), "-": () => this.ask("opacity", Math.max(0, this.opacity - 0.1)),
         }[event.key.toLowerCase()];
         if (event.key === "t" || event.key === "T") { act(); return; }
@@ -241,14 +247,15 @@
         <label v-if="threshold" class="slide">{{ threshold.title }} <input type="range" data-test="threshold" :min="threshold.low" :max="threshold.high" step="0.1" :value="threshold.value" @input="ask('threshold', Number($event.target.value))"> <output data-test="threshold-value">{{ threshold.value.toFixed(1) }}{{ threshold.unit }}</output></label>
       </div>
       <div class="views" :class="layout">
-        <div v-for="pane in panes" :key="pane.place" class="pane" :class="[pane.place, { away: !shown(pane.place) }]" :data-test="pane.place" role="img" :aria-hidden="shown(pane.place) ? null : 'true'" :aria-label="name(pane) + ', ' + pane.orientation + ' view'" @dblclick="enlarge(pane.place)" @wheel.capture="turn(pane.place, $event)">
+        <div v-for="pane in panes" :key="pane.place" class="pane" :class="[pane.place, { away: !shown(pane.place) }]" :data-test="pane.place" role="group" :aria-hidden="shown(pane.place) ? null : 'true'" :aria-label="name(pane) + ', ' + pane.orientation + ' view'" @load.capture="$event.target.alt = name(pane)" @dblclick="enlarge(pane.place)" @wheel.capture="turn(pane.place, $event)">
           <slot :name="pane.place"></slot>
           <template v-if="opened">
             <span class="label">{{ name(pane) }}<template v-if="pane.place === 'large'"> · slice <b data-test="here">{{ here }}</b> of 0 to {{ opened.slices - 1 }}</template></span>
-            <span v-for="(side, n) in pane.sides" :key="n" class="side" :class="['l', 'r', 't', 'b'][n]" aria-hidden="true">{{ side }}</span>
+            <span v-for="(side, n) in pane.sides.slice(0, 3)" :key="n" class="side" :class="['l', 'r', 't'][n]" aria-hidden="true">{{ side }}</span>
             <div v-if="pane.place === 'large' && legend" class="legend" data-test="legend" role="img" :aria-label="legend.title + ', from ' + legend.low + ' to ' + legend.high">
               <b>{{ legend.title }}</b><span>{{ legend.high }}</span><i :style="{ background: 'linear-gradient(to top, ' + legend.colours.join(',') + ')' }"></i><span>{{ legend.low }}</span></div>
-            <span v-if="pane.place === 'large' && overlay && result" class="note">{{ overlay === 'quality' ? result.statement : 'Attention: where the network looked, not where a defect is.' }}</span>
+            <div class="foot"><span class="side" aria-hidden="true">{{ pane.sides[3] }}</span>
+              <span v-if="pane.place === 'large' && overlay && result" class="note">{{ overlay === 'quality' ? result.statement : 'Attention: where the network looked, not where a defect is.' }}</span></div>
             <button v-if="layout !== 'compare'" type="button" class="enlarge" :data-test="'enlarge-' + pane.place" :aria-label="layout === 'one' ? 'Show all three views' : 'Show the ' + pane.orientation + ' view alone'" :title="layout === 'one' ? 'All three views' : 'This view alone'" @click="enlarge(pane.place)" @dblclick.stop>{{ layout === 'one' ? '⤡' : '⤢' }}</button>
           </template>
           <button v-else-if="pane.place === 'large' && !busy" type="button" class="empty" @click="choose(false)">Open a CT: choose files, a folder or a zip, or drop them here</button>
