@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,8 +102,8 @@ def load_network(folder: Path, held_out: tuple[str, ...]) -> torch.nn.Module:
     return network.eval()
 
 
-def evaluate(data: Path, scorers: dict[str, Path], held_out: tuple[str, ...], repeats: int = 500) -> list[Row]:
-    """Rows for the noise regression and for each scorer on the held-out patients of a data folder."""
+def evaluate(data: Path, scorers: dict[str, Path], held_out: tuple[str, ...], repeats: int = 500) -> Iterator[Row]:
+    """Rows for the noise regression and for each scorer on the held-out patients of a data folder, as they are done."""
     images = read_challenge_folder(data)
     tested = [image for image in images if image.patient in held_out]
     trained = [image for image in images if image.patient not in held_out]
@@ -110,12 +111,11 @@ def evaluate(data: Path, scorers: dict[str, Path], held_out: tuple[str, ...], re
         raise ValueError("none of the held-out patients is in the data folder")
     regression = NoiseRegression.fit(noise_levels(trained), np.array([image.score for image in trained]))
     noise = regression(noise_levels(tested))
-    rows = [measure("noise-level regression", noise, tested, repeats)]
+    yield measure("noise-level regression", noise, tested, repeats)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     for name, folder in scorers.items():
         scores = predict(load_network(folder, held_out), tested, device)
-        rows.append(measure(name, scores, tested, repeats, baseline=noise))
-    return rows
+        yield measure(name, scores, tested, repeats, baseline=noise)
 
 
 def main() -> None:
@@ -128,11 +128,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON file for the table")
     arguments = parser.parse_args()
     scorers: dict[str, Any] = dict(item.split("=", 1) for item in arguments.scorers)
-    rows = evaluate(
+    rows = []
+    for row in evaluate(
         arguments.data, {k: Path(v) for k, v in scorers.items()}, tuple(arguments.held_out), arguments.repeats
-    )
-    for row in rows:
-        print(row.line())
+    ):
+        print(row.line(), flush=True)
+        rows.append(row)
     if arguments.out:
         partial = arguments.out.with_suffix(".partial")
         partial.write_text(json.dumps([vars(row) for row in rows], indent=1), encoding="utf-8")

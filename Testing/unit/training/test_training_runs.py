@@ -118,14 +118,14 @@ def test_a_run_becomes_a_bundle_that_loads_and_is_evaluated(data, tmp_path, monk
     """The whole way: recipe, weights, table, bundle with card, verified load."""
     recipe = recipe_for(data, tmp_path)
     train(recipe, tmp_path / "run")
-    rows = evaluate.evaluate(data, {"miniature": tmp_path / "run"}, ("p4",), repeats=20)
+    rows = list(evaluate.evaluate(data, {"miniature": tmp_path / "run"}, ("p4",), repeats=20))
     assert [row.name for row in rows] == ["noise-level regression", "miniature"] and rows[1].images == 8
     assert "SROCC" in rows[1].line()
     gain, low, high = rows[1].figures["sum above noise"]
     assert gain == pytest.approx(rows[1].figures["sum"][0] - rows[0].figures["sum"][0]) and low <= gain <= high
 
     with pytest.raises(ValueError, match="held-out"):
-        evaluate.evaluate(data, {"miniature": tmp_path / "run"}, ("p3",), repeats=20)
+        list(evaluate.evaluate(data, {"miniature": tmp_path / "run"}, ("p3",), repeats=20))
 
     (tmp_path / "manifest.json").write_text("[]")
     monkeypatch.setenv("CTQA_DATA", str(tmp_path))
