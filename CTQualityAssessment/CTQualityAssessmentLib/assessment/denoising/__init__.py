@@ -1,0 +1,1 @@
+"""Denoising of a volume, what it changes, and whether lesions survive it."""
