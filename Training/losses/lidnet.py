@@ -6,8 +6,8 @@ are trained together. The terms and weights are this project's reconstruction::
 
     loss = MSE(G(x), y) + roi mean_r || A(phi(G(x)), r) - A(phi(y), r) ||^2 + detection L_det(D(G(x)), boxes)
 
-with A RoIAlign to 7 x 7, phi the finest level of the detector's pyramid, regions r the true boxes and the detector's own
-proposals on y, and D frozen in this step. Errors of the image are in units of 100 HU.
+with A RoIAlign to 7 x 7, phi the finest level of the detector's pyramid, regions r the true boxes and the detector's
+own proposals on y, and D frozen in this step. Errors of the image are in units of 100 HU.
 """
 
 from __future__ import annotations
@@ -69,9 +69,7 @@ def roi_perceptual_loss(features: Tensor, target: Tensor, boxes: Tensor, images:
     """
     if len(boxes) == 0:
         return features.sum() * 0.0
-    return F.mse_loss(
-        roi_align(features, boxes, images, STRIDE), roi_align(target.detach(), boxes, images, STRIDE)
-    )
+    return F.mse_loss(roi_align(features, boxes, images, STRIDE), roi_align(target.detach(), boxes, images, STRIDE))
 
 
 class DetectionTargets(NamedTuple):

@@ -7,7 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def roi_align(features: Tensor, boxes: Tensor, images: Tensor, stride: float, size: int = 7, samples: int = 2) -> Tensor:
+def roi_align(
+    features: Tensor, boxes: Tensor, images: Tensor, stride: float, size: int = 7, samples: int = 2
+) -> Tensor:
     """Mean of ``samples`` x ``samples`` bilinear readings in each of ``size`` x ``size`` cells of each box.
 
     Args:

@@ -48,7 +48,7 @@ class Lesion:
 
     def __post_init__(self) -> None:
         if min(self.diameter_mm, self.edge_mm) <= 0 or not 0 < self.aspect <= 1 or self.texture_hu < 0:
-            raise ValueError("a lesion has a positive diameter and edge, an aspect in (0, 1] and a texture of 0 or more")
+            raise ValueError("a lesion has a positive diameter and edge, an aspect in (0, 1], a texture of 0 or more")
 
 
 def lesion_hu(
