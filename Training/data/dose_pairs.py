@@ -137,17 +137,19 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--real", type=int, default=10, help="slices per public volume; 0 builds from phantoms only")
-    parser.add_argument("--phantoms", type=int, default=6, help="phantoms to train on")
-    parser.add_argument("--phantom-slices", type=int, default=4)
+    parser.add_argument("--phantoms", type=int, default=6, help="phantoms to train on; two more are held out")
+    parser.add_argument("--phantom-slices", type=int, default=4, help="0 builds from public CT only")
+    parser.add_argument("--leave-out", nargs="*", default=[], metavar="VOLUME", help="public volumes not to use")
     arguments = parser.parse_args()
     for folder in ("pairs", "parts"):
         (arguments.out / folder).mkdir(parents=True, exist_ok=True)
     seeds = (*range(arguments.phantoms), *(int(name[-3:]) for name in HELD_OUT if name.startswith("phantom")))
-    origins = plan(arguments.real, seeds if arguments.phantoms else (), arguments.phantom_slices)
+    origins = plan(arguments.real, seeds, arguments.phantom_slices)
     # The held-out patients first: an interrupted build can be evaluated on.
     origins.sort(key=lambda origin: not any(name in origin.name for name in HELD_OUT))
     with ProcessPoolExecutor(arguments.workers) as pool:
-        jobs = [pool.submit(_build_origin, origin, arguments.out) for origin in origins if origin.count > 0]
+        wanted = [origin for origin in origins if origin.count > 0 and origin.name not in arguments.leave_out]
+        jobs = [pool.submit(_build_origin, origin, arguments.out) for origin in wanted]
         for job in jobs:
             print("built", job.result(), flush=True)
     print(finish(arguments.out), "pairs")

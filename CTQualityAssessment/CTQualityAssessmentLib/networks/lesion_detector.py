@@ -34,8 +34,8 @@ class LesionDetectorConfig:
         hu_per_unit: width of the input window in HU, which begins at -1024 HU.
     """
 
-    channels: tuple[int, int, int, int] = (24, 48, 64, 96)
-    features: int = 48
+    channels: tuple[int, int, int, int] = (16, 32, 48, 64)
+    features: int = 32
     hu_per_unit: float = 4096.0
 
     def to_dict(self) -> dict[str, Any]:

@@ -32,8 +32,8 @@ class LightDenoiserConfig:
         hu_per_unit: width of the input window in HU, which begins at -1024 HU.
     """
 
-    channels: tuple[int, ...] = (32, 64, 96)
-    blocks: tuple[int, ...] = (1, 2, 2)
+    channels: tuple[int, ...] = (24, 40, 64)
+    blocks: tuple[int, ...] = (1, 1, 2)
     hu_per_unit: float = 4096.0
 
     def __post_init__(self) -> None:

@@ -18,6 +18,7 @@ measured the old pixels (smallest and largest value, histogram). The patient is 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -120,7 +121,7 @@ def _cleaned(source: Dataset) -> Dataset:
             continue
         if tag.element == 0 or element.keyword in _LEFT_OUT or element.keyword == "PixelData":
             continue
-        image.add(element)
+        image.add(deepcopy(element))  # the source's own must keep its values: they are referred to
     image.remove_private_tags()
     if "SpecificCharacterSet" in source:
         image.SpecificCharacterSet = source.SpecificCharacterSet
