@@ -44,3 +44,4 @@ test: lint
 bench: $(VENV)/.run-ready
 	$(BIN)/python -m Testing.benchmarks.spine "$(CT)"
 	$(BIN)/python -m Testing.benchmarks.physical_measures "$(CT)"
+	$(BIN)/python -m Testing.benchmarks.denoising "$(CT)"

@@ -3,6 +3,8 @@
     python -m Training.train_lidnet Training/recipes/lidnet.yaml --out runs/lidnet
 
 Calling it again with the same run folder goes on from the last checkpoint and arrives at the same weights.
+``--stage detector`` and ``--stage denoiser`` train one of the two alone, so that two processes can do it at a time; the
+command without ``--stage`` then takes what they left, and ends with the same weights as if it had done all by itself.
 ``--start OTHER`` takes detector and denoiser of another run, which must be the same up to the joint stage, so that runs
 that differ only there can be compared. ``Training.export_lidnet`` makes a bundle of the result.
 """
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -30,6 +33,14 @@ from Training.losses.lidnet import LIDnetLoss, detection_loss, detection_targets
 
 #: What may differ between a run and the one that it starts from.
 _JOINT_ONLY = ("name", "joint_stage", "roi", "detection", "detector_every", "detector_lr")
+#: What decides the outcome of each stage that can be trained alone, and the networks that it leaves.
+_DECIDES = {
+    "detector": ("data", "held_out", "seed", "detector_config", "detector_stage"),
+    "denoiser": ("data", "held_out", "seed", "denoiser", "denoiser_config", "denoiser_stage", "ema", "clip"),
+}
+_LEAVES = {"detector": ("detector", "judge"), "denoiser": ("denoiser", "averaged")}
+#: Crops of a stage begin here, so that no stage depends on the length of another.
+_CROPS_A_STAGE = 100_000_000
 
 
 class LIDnetRun:
@@ -65,14 +76,21 @@ class LIDnetRun:
         return sum(stage.steps for stage in self.recipe.stages.values())
 
     def place(self, step: int) -> tuple[str, Stage, int, int]:
-        """Name and stage of a step, the step within it, and how many crops came before."""
-        crops = 0
-        for name, stage in self.recipe.stages.items():
+        """Name and stage of a step, the step within it, and the position of its first crop."""
+        for number, (name, stage) in enumerate(self.recipe.stages.items()):
             if step < stage.steps:
-                return name, stage, step, crops + step * stage.batch
+                return name, stage, step, number * _CROPS_A_STAGE + step * stage.batch
             step -= stage.steps
-            crops += stage.steps * stage.batch
         raise IndexError("step beyond the recipe")
+
+    def first_step(self, name: str) -> int:
+        """The step at which a stage begins."""
+        steps = 0
+        for stage, settings in self.recipe.stages.items():
+            if stage == name:
+                return steps
+            steps += settings.steps
+        raise KeyError(name)
 
     def advance(self) -> dict[str, float]:
         """One step; what there is to log."""
@@ -125,7 +143,8 @@ class LIDnetRun:
         predicted = denoised(self.denoiser, self._images(crops, "low"))
         terms = self.loss(predicted, self._images(crops, "clean"), self._boxes(crops), self.detector if joint else None)
         self._update(self.denoiser, self.denoiser_optimiser, terms.total, rate)
-        decay = min(self.recipe.ema, (self.step + 1) / (self.step + 10))
+        taken = self.step - self.recipe.detector_stage.steps + 1
+        decay = min(self.recipe.ema, taken / (taken + 9))
         with torch.no_grad():
             for mean, value in zip(self.averaged.parameters(), self.denoiser.parameters(), strict=True):
                 mean.lerp_(value, 1 - decay)
@@ -158,6 +177,28 @@ class LIDnetRun:
         torch.save({"step": self.step, "recipe": json.dumps(self.recipe.to_dict(), sort_keys=True), **state}, partial)
         partial.replace(path)
 
+    def save_stage(self, path: Path, name: str) -> None:
+        """The networks that one stage left, for :meth:`take_stage`."""
+        partial = path.with_suffix(".partial")
+        decided = {key: self.recipe.to_dict()[key] for key in _DECIDES[name]}
+        state = {part: self._parts()[part].state_dict() for part in _LEAVES[name]}
+        torch.save({"recipe": json.dumps(decided, sort_keys=True), **state}, partial)
+        partial.replace(path)
+
+    def take_stage(self, path: Path, name: str) -> None:
+        """The networks of a stage that was trained alone, in its place.
+
+        Raises:
+            ValueError: it was trained by another recipe.
+        """
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        ours = json.loads(json.dumps({key: self.recipe.to_dict()[key] for key in _DECIDES[name]}))
+        if ours != json.loads(state["recipe"]):
+            raise ValueError(f"the {name} in the run's folder is of another recipe; choose another folder")
+        for part in _LEAVES[name]:
+            self._parts()[part].load_state_dict(state[part])
+        self.step += self.recipe.stages[name].steps
+
     def load(self, path: Path, may_differ: tuple[str, ...] = ()) -> None:
         """Go on from a file of :meth:`save`.
 
@@ -182,9 +223,15 @@ def learning_share(within: int, steps: int) -> float:
 
 
 def train(
-    recipe: LIDnetRecipe, run: Path, *, start: Path | None = None, log_every: int = 50, save_every: int = 200
+    recipe: LIDnetRecipe,
+    run: Path,
+    *,
+    start: Path | None = None,
+    only: str | None = None,
+    log_every: int = 50,
+    save_every: int = 200,
 ) -> LIDnetRun:
-    """Runs a recipe to its end.
+    """Runs a recipe to its end, or one of its first two stages.
 
     ``run`` gets ``recipe.json``, ``log.jsonl``, ``checkpoint.pt``, ``before_joint.pt`` and, at the end, the averaged
     denoiser, the detector and the judge as ``*.safetensors``.
@@ -193,6 +240,7 @@ def train(
         recipe: see :class:`LIDnetRecipe`.
         run: folder of the run.
         start: folder of a run whose ``before_joint.pt`` is taken instead of training up to there.
+        only: "detector" or "denoiser" trains that stage alone and leaves ``<only>.pt``, which a run without it takes.
         log_every, save_every: steps.
 
     Raises:
@@ -204,25 +252,37 @@ def train(
         raise ValueError("no patient is left to train on")
     state = LIDnetRun(recipe, pairs, "cuda" if torch.cuda.is_available() else "cpu")
     run.mkdir(parents=True, exist_ok=True)
-    if (run / "checkpoint.pt").is_file():
-        state.load(run / "checkpoint.pt")
+    checkpoint = run / (f"checkpoint_{only}.pt" if only else "checkpoint.pt")
+    if checkpoint.is_file():
+        state.load(checkpoint)
+    elif only is not None:
+        state.step = state.first_step(only)
     elif start is not None:
         state.load(start / "before_joint.pt", may_differ=_JOINT_ONLY)
     _write(run / "recipe.json", json.dumps(recipe.to_dict(), indent=1))
-    before_joint = recipe.detector_stage.steps + recipe.denoiser_stage.steps
+    before_joint = state.first_step("joint")
+    last = state.first_step(only) + recipe.stages[only].steps if only else state.steps
     started, recent = time.monotonic(), []
-    while state.step < state.steps:
-        name = state.place(state.step)[0]
+    while state.step < last:
+        name, _, within, _ = state.place(state.step)
+        if within == 0 and only is None and (run / f"{name}.pt").is_file():
+            state.take_stage(run / f"{name}.pt", name)
+            if state.step == before_joint:
+                state.save(run / "before_joint.pt")
+            continue
         recent.append(state.advance())
         if state.step % log_every == 0 or state.step == before_joint:
             keys = sorted({key for record in recent for key in record})
             means = {key: round(float(np.mean([r[key] for r in recent if key in r])), 4) for key in keys}
             _log(run, {"step": state.step, "stage": name, **means, "seconds": round(time.monotonic() - started, 1)})
             recent.clear()
-        if state.step == before_joint:
+        if state.step == before_joint and only is None:
             state.save(run / "before_joint.pt")
-        if state.step % save_every == 0 or state.step == state.steps:
-            state.save(run / "checkpoint.pt")
+        if state.step % save_every == 0 or state.step == last:
+            state.save(checkpoint)
+    if only is not None:
+        state.save_stage(run / f"{only}.pt", only)
+        return state
     for name, network in (("denoiser", state.averaged), ("detector", state.detector), ("judge", state.judge)):
         _save_weights(run / f"{name}.safetensors", network)
     return state
@@ -243,7 +303,7 @@ def _log(run: Path, record: dict[str, Any]) -> None:
 
 
 def _write(path: Path, content: str) -> None:
-    partial = path.with_suffix(".partial")
+    partial = path.with_suffix(f".{os.getpid()}.partial")  # two stages may begin at the same moment
     partial.write_text(content, encoding="utf-8")
     partial.replace(path)
 
@@ -255,9 +315,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="folder of the run (default: runs/<name of the recipe>)")
     parser.add_argument("--data", help="data folder instead of the recipe's")
     parser.add_argument("--start", type=Path, help="run whose detector and denoiser are taken up to the joint stage")
+    parser.add_argument("--stage", choices=list(_LEAVES), help="train this stage alone")
     arguments = parser.parse_args()
     recipe = read_lidnet_recipe(arguments.recipe, {"data": arguments.data} if arguments.data else None)
-    train(recipe, arguments.out or Path("runs") / recipe.name, start=arguments.start)
+    train(recipe, arguments.out or Path("runs") / recipe.name, start=arguments.start, only=arguments.stage)
 
 
 if __name__ == "__main__":

@@ -107,12 +107,17 @@ def denoise(
                 if residual:
                     write_volume(folder / f"residual{ending}", taken_away(volume, result))
                 write_denoising(folder, report)
-            if files is not None:
-                _write_series(out / "dicom", files, result, report, progress)
+                if files is not None:
+                    _write_series(out / "dicom", files, result, report, progress)
+            if files is None:
+                _remove_series(out / "dicom")
         if as_json:
             sys.stdout.write(denoising_to_json(report))
         else:
             _print_report(report)
+        if cancelled():
+            error_console.print("Cancelled after denoising: the volume is whole, what was looked at beside it is not.")
+            raise typer.Exit(EXIT_CANCELLED)
 
 
 @contextmanager
@@ -196,6 +201,14 @@ def _write_series(
         for number, image in derived_images(files, result.hu, report):
             progress(number - 1, count, "Writing DICOM")
             image.save_as(scratch / f"denoised-{number:04d}.dcm", enforce_file_format=True)
+
+
+def _remove_series(folder: Path) -> None:
+    """Take away the series of an earlier run, perhaps of another patient; other files in the folder stay."""
+    for old in folder.glob("denoised-*.dcm"):
+        old.unlink()
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _versions() -> dict[str, str]:

@@ -234,6 +234,7 @@ def test_the_command_writes_what_was_asked_for_and_names_nobody_outside_the_dico
     for secret in PATIENT.values():
         assert secret not in said
     run(tmp_path / "ct", "--out", out, "--model", "tiny", "--format", "nrrd", "--no-guard", "--no-measures")
+    assert not (out / "dicom").exists(), "the series of an earlier run stayed"
     assert sorted(p.name for p in out.iterdir() if p.is_file()) == ["denoised.nrrd", "denoising.json"]
 
 
