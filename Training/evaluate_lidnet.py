@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from CTQualityAssessmentLib.assessment.body import body_mask
+from CTQualityAssessmentLib.assessment.denoising.engine import without_edges
 from CTQualityAssessmentLib.assessment.denoising.lesions import lesion_box, lesion_hu
 from CTQualityAssessmentLib.networks.lesion_detector import LesionDetector, LesionDetectorConfig, find_boxes
 from CTQualityAssessmentLib.networks.registry import build_denoiser
@@ -197,7 +198,7 @@ def _recipe(folder: Path) -> LIDnetRecipe:
 
 def _denoised(network: nn.Module, hu: NDArray[np.float32]) -> NDArray[np.float32]:
     with torch.inference_mode():
-        return hu - network(torch.from_numpy(WINDOW.apply(hu))[None, None])[0, 0].numpy()
+        return hu - without_edges(network(torch.from_numpy(WINDOW.apply(hu))[None, None])[0, 0].numpy(), hu)
 
 
 def _match(

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from CTQualityAssessmentLib.assessment.body import body_mask
 from CTQualityAssessmentLib.assessment.denoising import NotDenoisableError, blend, denoise_volume, residual
-from CTQualityAssessmentLib.assessment.denoising.engine import estimate_noise
+from CTQualityAssessmentLib.assessment.denoising.engine import estimate_noise, network_noise, without_edges
 from CTQualityAssessmentLib.denoising import Strength
 from CTQualityAssessmentLib.models import load_bundle, load_denoiser
 from CTQualityAssessmentLib.models.errors import DamagedBundle, WrongTask
 from CTQualityAssessmentLib.volume import AcquisitionFacts, Volume
+from scipy.ndimage import gaussian_filter
 
 from Testing.bundle_factory import write_bundle
 from Testing.denoiser_factory import noisy_patient, write_denoiser
@@ -59,9 +60,37 @@ def test_air_table_and_padding_keep_every_voxel(model, volume):
 def test_tiles_leave_no_seam(model, tile):
     """The largest difference between tiles and the whole slice is rounding, far below 1 HU."""
     hu = noisy_patient(1, side=101)[0]
-    whole, tiled = (estimate_noise(hu, model, tile=size) for size in (512, tile))
+    whole, tiled = (network_noise(hu, model, tile=size) for size in (512, tile))
     assert np.abs(whole).max() > 1
     assert np.abs(whole - tiled).max() < 1e-3
+
+
+def test_edges_that_the_network_takes_for_noise_stay_and_noise_goes():
+    """Noise of 10 HU on tissue, and an edge of bone that a network would blur away."""
+    rng = np.random.default_rng(3)
+    noise = rng.normal(0, 10, (130, 150)).astype(np.float32)
+    tissue = np.full(noise.shape, 50.0, dtype=np.float32)
+    edge = np.zeros_like(noise)
+    edge[40:42, 20:130] = 120.0
+    kept = without_edges(noise + edge, tissue + noise + edge)
+    assert np.abs(kept[40:42, 20:130]).mean() < 2
+    plain = np.ones_like(noise, dtype=bool)
+    plain[34:48] = False
+    assert kept[plain].std() / noise[plain].std() > 0.95 and np.corrcoef(kept[plain], noise[plain])[0, 1] > 0.99
+    # A region where all is edge counts no more than the slice's own noise.
+    busy = noise.copy()
+    busy[64:112, 64:112] += rng.choice([-80, 80], (48, 48))
+    assert np.abs(without_edges(busy, tissue + busy)[70:106, 70:106]).mean() < 10
+
+
+def test_beside_a_step_of_the_image_the_noise_stays_and_the_step_is_not_blurred():
+    rng = np.random.default_rng(5)
+    noise = rng.normal(0, 10, (96, 96)).astype(np.float32)
+    step = np.where(np.arange(96) < 48, -100.0, 60.0).astype(np.float32)[None, :] + 0 * noise
+    blurred = gaussian_filter(step, (0, 2))
+    kept = without_edges(noise + step - blurred, step + noise)
+    assert np.abs((kept - noise)[:, 44:52]).mean() < 12 < np.abs((step - blurred)[:, 44:52]).mean()
+    assert np.corrcoef(kept[:, :36].ravel(), noise[:, :36].ravel())[0, 1] > 0.99
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
