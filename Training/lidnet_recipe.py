@@ -33,6 +33,7 @@ class LIDnetRecipe:
         denoiser_stage: the denoiser alone, with its own loss.
         joint_stage: LIDnet, both together.
         roi, detection: weights of the joint loss; both 0 train the baseline for as long.
+        retention: weight of :func:`~Training.losses.lidnet.retention_loss` in the joint stage.
         detector_every: a step of the detector after so many of the denoiser; 0 keeps the detector frozen.
         detector_lr: of the detector in the joint stage.
         ema: decay of the averaged denoiser, the one that is kept.
@@ -51,6 +52,7 @@ class LIDnetRecipe:
     detector_config: dict[str, Any] = field(default_factory=dict)
     roi: float = 1.0
     detection: float = 0.5
+    retention: float = 0.0
     detector_every: int = 4
     detector_lr: float = 3.0e-4
     ema: float = 0.99
@@ -83,6 +85,6 @@ def read_lidnet_recipe(path: Path, overrides: dict[str, Any] | None = None) -> L
         values[stage] = Stage(**values[stage])
     values["held_out"] = tuple(values.get("held_out", ()))
     recipe = LIDnetRecipe(**values)
-    if min(recipe.roi, recipe.detection, recipe.detector_every) < 0:
+    if min(recipe.roi, recipe.detection, recipe.retention, recipe.detector_every) < 0:
         raise ValueError("the weights of the joint loss and detector_every are 0 or more")
     return recipe

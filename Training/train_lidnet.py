@@ -29,10 +29,10 @@ from torch import Tensor, nn
 from Training.data.dose_pairs import DosePair, read_pairs
 from Training.data.lesion_crops import WINDOW, Crop, LesionCrops
 from Training.lidnet_recipe import LIDnetRecipe, Stage, read_lidnet_recipe
-from Training.losses.lidnet import LIDnetLoss, detection_loss, detection_targets
+from Training.losses.lidnet import LIDnetLoss, detection_loss, detection_targets, retention_loss
 
 #: What may differ between a run and the one that it starts from.
-_JOINT_ONLY = ("name", "joint_stage", "roi", "detection", "detector_every", "detector_lr")
+_JOINT_ONLY = ("name", "joint_stage", "roi", "detection", "retention", "detector_every", "detector_lr")
 #: What decides the outcome of each stage that can be trained alone, and the networks that it leaves.
 _DECIDES = {
     "detector": ("data", "held_out", "seed", "detector_config", "detector_stage"),
@@ -140,15 +140,21 @@ class LIDnetRun:
 
     def _denoiser_step(self, crops: list[Crop], rate: float, joint: bool) -> dict[str, float]:
         self.denoiser.train()
-        predicted = denoised(self.denoiser, self._images(crops, "low"))
+        low = self._images(crops, "low")
+        predicted = denoised(self.denoiser, low)
         terms = self.loss(predicted, self._images(crops, "clean"), self._boxes(crops), self.detector if joint else None)
-        self._update(self.denoiser, self.denoiser_optimiser, terms.total, rate)
+        total, kept = terms.total, {}
+        if joint and self.recipe.retention:
+            faint = self._images(crops, "faint")
+            retention = retention_loss(denoised(self.denoiser, low + faint), predicted, faint)
+            total, kept = total + self.recipe.retention * retention, {"retention": float(retention.detach())}
+        self._update(self.denoiser, self.denoiser_optimiser, total, rate)
         taken = self.step - self.recipe.detector_stage.steps + 1
         decay = min(self.recipe.ema, taken / (taken + 9))
         with torch.no_grad():
             for mean, value in zip(self.averaged.parameters(), self.denoiser.parameters(), strict=True):
                 mean.lerp_(value, 1 - decay)
-        return {key: float(value.detach()) for key, value in terms._asdict().items()}
+        return {key: float(value.detach()) for key, value in terms._asdict().items()} | kept
 
     def _update(self, network: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor, rate: float) -> None:
         if not torch.isfinite(loss):

@@ -36,12 +36,15 @@ class Crop(NamedTuple):
         full: at full dose, another reading.
         clean: the same reconstruction without noise.
         boxes: ``(n, 4)`` float32 left, top, right, bottom of the lesions in pixels.
+        faint: further lesions that are in none of the images, on their scale; what a denoiser makes of them when they
+            are added is what it keeps of faint lesions.
     """
 
     low: NDArray[np.float32]
     full: NDArray[np.float32]
     clean: NDArray[np.float32]
     boxes: NDArray[np.float32]
+    faint: NDArray[np.float32]
 
 
 class LesionCrops:
@@ -63,15 +66,33 @@ class LesionCrops:
         full = images[1][window] - clean
         dose = int(rng.integers(1, len(DOSES)))
         noise = (images[dose][window] - clean) * np.exp(rng.uniform(*np.log(_NOISE_FACTORS)))
-        boxes = []
+        boxes, free = [], []
         for tissue, row, column in places:
             centre = row - top, column - left
-            if all(8 <= c < self.crop - 8 for c in centre) and rng.random() < 0.5:
+            if not all(8 <= c < self.crop - 8 for c in centre):
+                continue
+            free.append((tissue, centre))
+            if rng.random() < 0.5:
+                free.pop()
                 lesion = draw_lesion(tissue, rng)
                 clean = clean + lesion_hu(lesion, clean.shape, centre, (pair.spacing_mm,) * 2)
                 boxes.append(lesion_box(lesion, centre, (pair.spacing_mm,) * 2))
         scaled = [WINDOW.apply(hu) for hu in (clean + noise, clean + full, clean)]
-        return _turned(*scaled, np.array(boxes, dtype=np.float32).reshape(-1, 4), rng)
+        scaled.append(self._faint(free, pair.spacing_mm, position) / np.float32(WINDOW.width))
+        return _turned(scaled, np.array(boxes, dtype=np.float32).reshape(-1, 4), rng)
+
+    def _faint(
+        self, places: list[tuple[str, tuple[int, int]]], spacing_mm: float, position: int
+    ) -> NDArray[np.float32]:
+        """Lesions of one tissue, so that none outweighs the others: 3 to 10 mm, 10 to 40 HU, in lung 50 to 200 HU."""
+        rng = np.random.default_rng([self.seed, 2, position])
+        soft = [centre for tissue, centre in places if tissue != "lung"]
+        total = np.zeros((self.crop, self.crop), dtype=np.float32)
+        for centre in soft or [centre for _, centre in places]:
+            contrast = rng.uniform(10, 40) * (1 if soft else 5) * rng.choice([-1.0, 1.0])
+            lesion = Lesion(float(rng.uniform(3, 10)), float(contrast), edge_mm=float(rng.uniform(0.7, 2.0)))
+            total += lesion_hu(lesion, total.shape, centre, (spacing_mm,) * 2)
+        return total
 
     def _corner(
         self, shape: tuple[int, ...], places: list[tuple[str, int, int]], rng: np.random.Generator
@@ -118,15 +139,9 @@ def draw_lesion(tissue: str, rng: np.random.Generator) -> Lesion:
     )
 
 
-def _turned(
-    low: NDArray[np.float32],
-    full: NDArray[np.float32],
-    clean: NDArray[np.float32],
-    boxes: NDArray[np.float32],
-    rng: np.random.Generator,
-) -> Crop:
+def _turned(images: list[NDArray[np.float32]], boxes: NDArray[np.float32], rng: np.random.Generator) -> Crop:
     """Mirrored and transposed at random; nothing that resamples noise."""
-    images, side = [low, full, clean], low.shape[0]
+    side = images[0].shape[0]
     boxes = boxes.copy()
     if rng.random() < 0.5:
         images = [image[:, ::-1] for image in images]
@@ -137,4 +152,5 @@ def _turned(
     if rng.random() < 0.5:
         images = [image.T for image in images]
         boxes = boxes[:, [1, 0, 3, 2]]
-    return Crop(*(np.ascontiguousarray(image) for image in images), boxes)
+    low, full, clean, faint = (np.ascontiguousarray(image) for image in images)
+    return Crop(low, full, clean, boxes, faint)

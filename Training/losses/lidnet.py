@@ -72,6 +72,23 @@ def roi_perceptual_loss(features: Tensor, target: Tensor, boxes: Tensor, images:
     return F.mse_loss(roi_align(features, boxes, images, STRIDE), roi_align(target.detach(), boxes, images, STRIDE))
 
 
+def retention_loss(with_lesions: Tensor, without: Tensor, lesions: Tensor) -> Tensor:
+    """How far a denoiser's answer to added lesions is from the lesions themselves, relative to their energy.
+
+    0 when all of their signal is kept and nothing else changes, 1 when nothing is left. Squared error alone wipes faint
+    lesions, because noise that looks like them is far more frequent. This term is no part of LIDnet's abstract.
+
+    Args:
+        with_lesions, without: denoised images of the same noisy ones, with the lesions added and without.
+        lesions: what was added, ``(B, 1, H, W)``; images without a lesion do not count.
+    """
+    there = lesions.abs().amax(dim=(1, 2, 3)) > 0
+    if not bool(there.any()):
+        return (with_lesions - without).sum() * 0.0
+    wrong = ((with_lesions - without - lesions)[there] ** 2).sum(dim=(1, 2, 3))
+    return (wrong / (lesions[there] ** 2).sum(dim=(1, 2, 3))).mean()
+
+
 class DetectionTargets(NamedTuple):
     """True boxes on the detector's grid.
 

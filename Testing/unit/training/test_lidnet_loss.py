@@ -13,6 +13,7 @@ from Training.losses.lidnet import (
     denoising_loss,
     detection_loss,
     detection_targets,
+    retention_loss,
     roi_perceptual_loss,
 )
 
@@ -95,3 +96,13 @@ def test_a_perfect_detection_costs_almost_nothing_and_a_miss_or_a_false_alarm_co
     assert detection_loss(perfect._replace(heat_logits=alarmed), targets) > 1
     assert detection_loss(perfect._replace(log_sizes=sizes + 1), targets) > 0.3
     assert detection_targets([torch.zeros(0, 4)], (4, 4)).heat.sum() == 0
+
+
+def test_retention_is_zero_for_the_identity_one_for_a_wipe_and_ignores_images_without_a_lesion():
+    torch.manual_seed(0)
+    image, lesions = torch.randn(3, 1, 16, 16), torch.zeros(3, 1, 16, 16)
+    lesions[:2, :, 5:9, 5:9] = torch.tensor([1.0, 9.0])[:, None, None, None]
+    assert retention_loss(image + lesions, image, lesions) < 1e-9
+    assert retention_loss(image, image, lesions).item() == pytest.approx(1.0)
+    assert retention_loss(image + lesions / 2, image, lesions).item() == pytest.approx(0.25, rel=1e-4)
+    assert retention_loss(image + 1, image, lesions * 0) == 0

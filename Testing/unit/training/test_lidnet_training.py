@@ -57,6 +57,7 @@ def recipe_for(data, tmp_path, **changes):
         "denoiser_stage": {"steps": 3, "batch": 2, "crop": 64, "lr": 1e-3},
         "joint_stage": {"steps": 4, "batch": 2, "crop": 64, "lr": 1e-3},
         "detector_every": 2,
+        "retention": 0.1,
         **changes,
     }
     path = tmp_path / "recipe.yaml"
@@ -77,6 +78,9 @@ def test_lesions_are_in_all_images_of_a_crop_and_where_the_boxes_say(data):
         again = crops(position)
         assert all(np.array_equal(a, b) for a, b in zip(crop, again, strict=True))
         noise = 4096 * (crop.low - crop.clean)
+        assert np.abs(crop.faint).max() * 4096 < 205
+        for left, top, right, bottom in crop.boxes.astype(int):
+            assert not crop.faint[max(0, top) : bottom + 1, max(0, left) : right + 1].any(), "two lesions in one place"
         for left, top, right, bottom in crop.boxes:
             row, column = int((top + bottom) / 2), int((left + right) / 2)
             assert 0 < row < 128 and 0 < column < 128 and 1 < right - left < 12 / SPACING + 1
@@ -131,7 +135,7 @@ def test_two_processes_for_detector_and_denoiser_end_with_the_same_weights_as_on
 def test_a_baseline_starts_where_the_other_run_was_before_the_joint_stage(data, tmp_path):
     recipe = recipe_for(data, tmp_path)
     first = train(recipe, tmp_path / "lidnet")
-    baseline = recipe_for(data, tmp_path, name="baseline", roi=0.0, detection=0.0, detector_every=0)
+    baseline = recipe_for(data, tmp_path, name="baseline", roi=0.0, detection=0.0, retention=0.0, detector_every=0)
     second = train(baseline, tmp_path / "baseline", start=tmp_path / "lidnet")
     alone = train(baseline, tmp_path / "alone")
     assert same(second.averaged.state_dict(), alone.averaged.state_dict())
