@@ -97,12 +97,8 @@ def main() -> None:
         )
         if arguments.pictures:
             arguments.pictures.mkdir(parents=True, exist_ok=True)
-            picture(
-                arguments.pictures / f"{path.name.split('.')[0]}.png",
-                volume,
-                found.volume,
-                residual(volume, found.volume),
-            )
+            name = path.name.split(".")[0]
+            picture(arguments.pictures / f"{name}.png", volume, found.volume, residual(volume, found.volume))
 
 
 if __name__ == "__main__":
