@@ -37,6 +37,8 @@ LIMITS = (
     "them, and may be taken for noise.",
     "The lesions are discs and ellipses of our own in lung and soft tissue; the detector knows no others.",
     "Trained on chest and abdomen of adults in axial slices.",
+    "On the held-out slices below, LIDnet's joint training did not differ from the same denoiser trained alone for as "
+    "long. The term that keeps faint lesions costs noise reduction, and the frozen detector found no more lesions for it.",
 )
 INTENDED_USE = (
     "Research and quality work by radiologists and medical physicists who look at original, result and residual side "
@@ -68,6 +70,7 @@ def export(run: Path, parent: Path, evaluation: list[dict[str, Any]] | None = No
     tensors |= {f"detector.{k}": v.half().contiguous() for k, v in judge.state_dict().items()}
     file = partial / "models" / "model.safetensors"
     save_file(tensors, file)
+    file.chmod(0o644)  # safetensors writes for the owner alone
     if file.stat().st_size > _SIZE_LIMIT:
         raise ValueError(f"the weights take {file.stat().st_size} bytes, more than a shipped bundle may")
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
@@ -203,8 +206,8 @@ def model_card(metadata: dict[str, Any]) -> str:
         "## Figures on the held-out patients",
         "Simulated dose and inserted lesions. Reference: the same reconstruction without noise, inside the body. PSNR",
         "and SSIM of the displayed grey values (W 350 / L 40, peak 1), RMSE in HU without a window, AP of the frozen",
-        "detector at an overlap of 0.1 and 0.5; with the 95 % bootstrap interval over slices. They say how well the",
-        "network learned the simulation.",
+        "detector at an overlap of 0.1 and 0.5; with the 95 % bootstrap interval over slices. Denoised as the engine",
+        "does it, edges left alone. They say how well the network learned the simulation.",
         "",
         "| dose, part (slices, lesions) | image | PSNR (dB) | SSIM | RMSE (HU) | AP 0.1 | AP 0.5 |",
         "|---|---|---|---|---|---|---|",

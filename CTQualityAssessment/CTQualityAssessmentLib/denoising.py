@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -75,7 +76,8 @@ class Retention:
         what = f"{self.diameter_mm:g} mm, {self.contrast_hu:g} HU, {self.tissue}"
         if self.kept is None:
             return f"Lesion signal not measured ({what}): there is no room for such a lesion in this volume."
-        found = f"Lesion signal kept {100 * self.kept:.0f} % ({what}; {self.lesions} lesions)"
+        # Rounded down: 89.6 % must not read as the 90 % that is asked for.
+        found = f"Lesion signal kept {math.floor(100 * self.kept + 1e-6)} % ({what}; {self.lesions} lesions)"
         if self.flagged:
             return f"RED FLAG: {found}. Such lesions may be lost: lower the strength."
         return f"{found}."
