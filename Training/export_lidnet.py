@@ -38,7 +38,7 @@ LIMITS = (
     "The lesions are discs and ellipses of our own in lung and soft tissue; the detector knows no others.",
     "Trained on chest and abdomen of adults in axial slices.",
     "On the held-out slices below, LIDnet's joint training did not differ from the same denoiser trained alone for as "
-    "long. The term that keeps faint lesions costs noise reduction, and the frozen detector found no more lesions for it.",
+    "long. The term that keeps faint lesions costs noise reduction, and the frozen detector found no more for it.",
 )
 INTENDED_USE = (
     "Research and quality work by radiologists and medical physicists who look at original, result and residual side "
