@@ -45,3 +45,4 @@ bench: $(VENV)/.run-ready
 	$(BIN)/python -m Testing.benchmarks.spine "$(CT)"
 	$(BIN)/python -m Testing.benchmarks.memory
 	$(BIN)/python -m Testing.benchmarks.physical_measures "$(CT)"
+	$(BIN)/python -m Testing.benchmarks.denoising "$(CT)"

@@ -39,7 +39,8 @@ class Window:
 
 #: ``ldctiqa``: the scale of the LDCTIQAG2023 images. The organisers give no numbers; the peaks of fat, soft tissue and
 #: air in images of the challenge's format fit -1050 ... 350 HU. ``soft-tissue`` is for display and for surrogate
-#: labels, never for a challenge-trained network. ``lung`` and ``bone`` are for display.
+#: labels, never for a challenge-trained network. ``lung`` and ``bone`` are for display. ``full``, from air to dense
+#: bone, is what denoisers and lesion detectors read.
 WINDOWS: dict[str, Window] = {
     w.name: w
     for w in (
@@ -48,5 +49,6 @@ WINDOWS: dict[str, Window] = {
         Window("soft-tissue", 350.0, 40.0),
         Window("lung", 1500.0, -600.0),
         Window("bone", 1800.0, 400.0),
+        Window("full", 4096.0, 1024.0),
     )
 }

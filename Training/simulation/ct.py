@@ -80,7 +80,12 @@ def line_integrals(hu: NDArray[np.floating], spacing_mm: float, angles: NDArray[
 def photon_counts_to_integrals(
     integrals: NDArray[np.floating], photons: float, electronic_sd: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """One noisy reading of line integrals: ``ln(N0 / N)``, N Poisson plus Gaussian electronic noise, at least 1."""
+    """One noisy reading of line integrals: ``ln(N0 / N)``, N Poisson plus Gaussian electronic noise, at least 1.
+
+    Infinitely many photons give the integrals themselves.
+    """
+    if np.isinf(photons):
+        return np.asarray(integrals, dtype=np.float32)
     counts = rng.poisson(photons * np.exp(-np.asarray(integrals, dtype=np.float64))).astype(np.float64)
     counts += rng.normal(0.0, electronic_sd, counts.shape)
     return np.log(photons / np.maximum(counts, 1.0)).astype(np.float32)
@@ -106,7 +111,8 @@ def simulate_ladder(
     Args:
         hu: noise-free slice ``(rows, columns)`` in HU; padded to a square for the projection.
         spacing_mm: square pixel spacing.
-        doses: shares of the full dose, in (0, 1]; each is Poisson-noisy, the full dose too.
+        doses: shares of the full dose, in (0, 1]; each is Poisson-noisy, the full dose too. Infinity is the same
+            reconstruction without noise.
         views: divisors of 720 (over 360 degrees) whose half is a whole number.
         seed: of the noise; readings at different doses are independent.
         photons: per ray at full dose, before the patient.

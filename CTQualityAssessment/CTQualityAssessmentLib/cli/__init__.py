@@ -5,7 +5,7 @@ One file a command; heavy packages are imported inside the commands, so that ``c
 
 from __future__ import annotations
 
-from CTQualityAssessmentLib.cli import assess, batch, info, measure, models, view  # noqa: F401  (each adds its command)
+from CTQualityAssessmentLib.cli import assess, batch, denoise, info, measure, models, view  # noqa: F401  (each adds one)
 from CTQualityAssessmentLib.cli.application import app
 
 

@@ -12,7 +12,13 @@ from CTQualityAssessmentLib.errors import CTQAError
 @app.command(epilog=EXIT_CODES)
 def models() -> None:
     """List the installed models and check their weights against their SHA-256."""
-    from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, installed_bundles, read_bundle, verify_bundle
+    from CTQualityAssessmentLib.models import (
+        DEFAULT_BUNDLE,
+        DEFAULT_DENOISER,
+        installed_bundles,
+        read_bundle,
+        verify_bundle,
+    )
 
     with plain_errors():
         damaged = False
@@ -29,7 +35,8 @@ def models() -> None:
                 damaged = True
                 console.print(f"{name}: UNUSABLE: {error}")
                 continue
-            console.print(f"{name} {bundle.version}{' (default)' if name == DEFAULT_BUNDLE else ''}: weights verified")
+            default = " (default)" if name in (DEFAULT_BUNDLE, DEFAULT_DENOISER) else ""
+            console.print(f"{name} {bundle.version}{default}: weights verified")
             console.print(f"  {bundle.description}")
             console.print(f"  {bundle.statement}")
             console.print(f"  network {bundle.network}, window {bundle.window}, SHA-256 {bundle.sha256}")

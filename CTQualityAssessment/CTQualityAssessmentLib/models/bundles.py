@@ -14,7 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from CTQualityAssessmentLib.models.errors import DamagedBundle, DeviceUnavailable, UnknownBundle, UnsafeBundle
+from CTQualityAssessmentLib.models.errors import (
+    DamagedBundle,
+    DeviceUnavailable,
+    UnknownBundle,
+    UnsafeBundle,
+    WrongTask,
+)
 from CTQualityAssessmentLib.models.folders import added_bundles_folder
 from CTQualityAssessmentLib.results import ModelIdentity
 from CTQualityAssessmentLib.windows import WINDOWS, Window
@@ -31,6 +37,8 @@ _NOVELTY_PREFIX = "novelty."
 _INPUT_SIZES = range(32, 4097)
 _PICKLE_SUFFIXES = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"}
 _ADVICE = "Install the bundle again."
+#: As in networks/registry.py, which cannot be imported without torch.
+_DENOISERS = ("light-denoiser", "red-cnn")
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,11 @@ class BundleInfo:
     simulated_labels: bool
     statement: str
     metadata: dict[str, Any]
+
+    @property
+    def task(self) -> str:
+        """What the bundle is for: "score" or "denoise"."""
+        return "score" if self.network == "clinreadnet" else "denoise" if self.network in _DENOISERS else "unknown"
 
 
 @dataclass(frozen=True)
@@ -71,17 +84,28 @@ def bundle_folders() -> tuple[Path, ...]:
     return (Path(extra), *folders) if extra else folders
 
 
-def installed_bundles() -> dict[str, Path]:
+def installed_bundles(task: str | None = None) -> dict[str, Path]:
     """Folders of all installed bundles by name, which is the folder's.
 
     One in ``$CTQA_MODELS`` hides a shipped one, and a shipped one hides one that a user added.
+
+    Args:
+        task: "score" or "denoise" leaves out those that are known to be for something else; damaged ones stay, so that
+            somebody hears of them.
     """
     found: dict[str, Path] = {}
     for parent in bundle_folders():
         for folder in parent.iterdir() if parent.is_dir() else ():
             if not folder.name.startswith(".") and (folder / _METADATA).is_file():
                 found.setdefault(folder.name, folder)
-    return dict(sorted(found.items()))
+    return {name: folder for name, folder in sorted(found.items()) if task is None or _may_be_for(folder, task)}
+
+
+def _may_be_for(folder: Path, task: str) -> bool:
+    try:
+        return read_bundle(folder).task in (task, "unknown")
+    except DamagedBundle:
+        return True
 
 
 def read_bundle(folder: Path) -> BundleInfo:
@@ -146,14 +170,16 @@ def load_bundle(name_or_folder: str | Path = DEFAULT_BUNDLE, device: str = "auto
         device: "auto" (CUDA where there is one, else CPU), "cpu", "cuda", "cuda:1", "mps".
 
     Raises:
+        WrongTask: the bundle holds a denoiser.
         UnknownBundle, DamagedBundle, UnsafeBundle, DeviceUnavailable: see their classes.
     """
     import torch
-    from safetensors.torch import load
 
     info = find_bundle(name_or_folder)
+    if info.task == "denoise":
+        raise WrongTask(f"The model '{info.name}' is a denoiser and gives no scores.", "Choose a model that scores.")
+    tensors = bundle_tensors(info)
     try:
-        tensors = load(verify_bundle(info))
         ours = info.metadata["ctqa"]
         network = _network_builder(info)(ours["network_config"])
         weights = {k: v.float() for k, v in tensors.items() if not k.startswith(_NOVELTY_PREFIX)}
@@ -167,12 +193,6 @@ def load_bundle(name_or_folder: str | Path = DEFAULT_BUNDLE, device: str = "auto
         raise DamagedBundle(
             f"The weights of the model bundle '{info.name}' do not fit its network.", _ADVICE
         ) from error
-    except Exception as error:
-        if type(error).__name__ != "SafetensorError":
-            raise
-        raise DamagedBundle(
-            f"The weights of the model bundle '{info.name}' are no safetensors file.", _ADVICE
-        ) from error
 
     chosen = choose_device(device)
     network = network.eval().requires_grad_(False).to(chosen)
@@ -182,7 +202,39 @@ def load_bundle(name_or_folder: str | Path = DEFAULT_BUNDLE, device: str = "auto
         from CTQualityAssessmentLib.models.novelty import NoveltyModel
 
         novelty = NoveltyModel(**{k: v.float().to(chosen) for k, v in parts.items()})
-    identity = ModelIdentity(
+    return LoadedModel(
+        network,
+        identity_of(info),
+        WINDOWS[info.window],
+        info.input_size,
+        torch.device(chosen),
+        temperatures,
+        novelty,
+    )
+
+
+def bundle_tensors(info: BundleInfo) -> dict[str, torch.Tensor]:
+    """The verified weights of a bundle by name, as they are stored.
+
+    Raises:
+        UnsafeBundle, DamagedBundle: see :func:`verify_bundle`; or the weights are no safetensors.
+    """
+    from safetensors.torch import load
+
+    content = verify_bundle(info)
+    try:
+        return load(content)
+    except Exception as error:
+        if type(error).__name__ not in ("SafetensorError", "ValueError", "KeyError", "RuntimeError"):
+            raise
+        raise DamagedBundle(
+            f"The weights of the model bundle '{info.name}' are no safetensors file.", _ADVICE
+        ) from error
+
+
+def identity_of(info: BundleInfo) -> ModelIdentity:
+    """What results say about the bundle that they come from."""
+    return ModelIdentity(
         name=info.name,
         version=info.version,
         sha256=info.sha256,
@@ -190,9 +242,6 @@ def load_bundle(name_or_folder: str | Path = DEFAULT_BUNDLE, device: str = "auto
         network=info.network,
         simulated_labels=info.simulated_labels,
         statement=info.statement,
-    )
-    return LoadedModel(
-        network, identity, WINDOWS[info.window], info.input_size, torch.device(chosen), temperatures, novelty
     )
 
 

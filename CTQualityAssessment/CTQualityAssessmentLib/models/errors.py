@@ -23,3 +23,7 @@ class UnsafeBundle(BundleError):
 
 class DeviceUnavailable(CTQAError):
     """The device that was asked for is not there."""
+
+
+class WrongTask(BundleError):
+    """The bundle is for something else, such as a denoiser where a score was asked for."""

@@ -44,7 +44,7 @@ class AssessSection(Section):
     def reload_models(self) -> None:
         """List the installed models again."""
         with self.panel.shown_errors():
-            self.bundles = {name: read_bundle(folder) for name, folder in installed_bundles().items()}
+            self.bundles = {name: read_bundle(folder) for name, folder in installed_bundles("score").items()}
         ordered = sorted(self.bundles, key=lambda name: (name != DEFAULT_BUNDLE, name))
         self._fill(self.ui.modelCombo, {name: f"{name} {self.bundles[name].version}" for name in ordered})
 

@@ -218,6 +218,16 @@ class DamagedPixelDataError(ReadingError):
         super().__init__("The pixel data are cut short or damaged.", "Copy or export the series again.")
 
 
+class MultiFrameError(ReadingError):
+    """A derived series can be written from single-frame images only."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The series is an Enhanced CT object, of which no derived DICOM series can be written yet.",
+            "Leave out --dicom: the denoised volume itself can be written.",
+        )
+
+
 class NotDicomError(ReadingError):
     """A DICOM report was asked for about an image that has no DICOM headers."""
 

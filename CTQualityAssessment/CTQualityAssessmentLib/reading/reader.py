@@ -63,13 +63,13 @@ def read_volume(
         ReadingError: one subclass for each reason, see :mod:`CTQualityAssessmentLib.reading.errors`.
     """
     with quiet(), opened_files(path, cancelled) as files:
-        frames, ignored = _scan(files, progress, cancelled)
+        frames, ignored = scan_files(files, progress, cancelled)
         if frames:
             stacks = build_stacks(frames)
             if on_series is not None:
                 on_series(describe(stacks))
             stack, others = choose(stacks, series)
-            return _read_dicom(stack, others, ignored, progress, cancelled)
+            return read_stack(stack, others, ignored, progress, cancelled)
         if str(series if series is not None else 1).strip() != "1":
             raise NoSuchSeriesError(1)
         images = [file for file in files if has_suffix(file, NIFTI_SUFFIXES + ITK_SUFFIXES)]
@@ -101,12 +101,12 @@ def read_with_source(
         ReadingError: as :func:`read_volume`.
     """
     with quiet(), opened_files(path, cancelled) as files:
-        frames, ignored = _scan(files, progress, cancelled)
+        frames, ignored = scan_files(files, progress, cancelled)
         if not frames:
             raise NotDicomError if files else EmptyFolderError
         stack, others = choose(build_stacks(frames), series)
         source = source_series(stack)
-        return _read_dicom(stack, others, ignored, progress, cancelled), source
+        return read_stack(stack, others, ignored, progress, cancelled), source
 
 
 def list_series(path: str | Path, *, descriptions: bool = False) -> tuple[SeriesInfo, ...]:
@@ -122,12 +122,11 @@ def list_series(path: str | Path, *, descriptions: bool = False) -> tuple[Series
         PathNotFoundError, NotReadableError, UnsafeArchiveError, DamagedArchiveError, TooLargeError.
     """
     with quiet(), opened_files(path, never) as files:
-        return describe(build_stacks(_scan(files, no_progress, never)[0]), descriptions)
+        return describe(build_stacks(scan_files(files, no_progress, never)[0]), descriptions)
 
 
-def _read_dicom(
-    stack: Stack, others: tuple[str, ...], ignored: int, progress: Progress, cancelled: Cancelled
-) -> Volume:
+def read_stack(stack: Stack, others: tuple[str, ...], ignored: int, progress: Progress, cancelled: Cancelled) -> Volume:
+    """The volume of one stack; ``others`` and ``ignored`` become warnings."""
     affine, about_geometry = stack_affine(stack)
     hu, about_values = read_hu(stack, progress, cancelled)
     left_out = (f"{ignored} file(s) that are no DICOM images were left out.",) if ignored else ()
@@ -141,7 +140,7 @@ def _read_dicom(
     )
 
 
-def _scan(files: list[Path], progress: Progress, cancelled: Cancelled) -> tuple[list[Frame], int]:
+def scan_files(files: list[Path], progress: Progress, cancelled: Cancelled) -> tuple[list[Frame], int]:
     """All DICOM frames, and how many files gave none."""
     frames: list[Frame] = []
     ignored = 0

@@ -190,7 +190,7 @@ def models_of(model: str | None) -> tuple[list[dict[str, Any]], str, dict[str, s
         CTQAError: its folder holds no sound bundle.
     """
     models, error = [], None
-    for name, bundle in installed_bundles().items():
+    for name, bundle in installed_bundles("score").items():
         try:
             models.append(model_of(name, read_bundle(bundle)))
         except CTQAError as problem:  # the others can still be used

@@ -1,0 +1,18 @@
+"""Denoising of a volume, what it changes, and whether lesions survive it."""
+
+from CTQualityAssessmentLib.assessment.denoising.comparison import before_and_after, tissue_bias
+from CTQualityAssessmentLib.assessment.denoising.engine import Denoising, NotDenoisableError, denoise_volume, residual
+from CTQualityAssessmentLib.assessment.denoising.guard import lesions_kept, slice_denoiser
+from CTQualityAssessmentLib.assessment.denoising.strength import blend
+
+__all__ = [
+    "Denoising",
+    "NotDenoisableError",
+    "before_and_after",
+    "blend",
+    "denoise_volume",
+    "lesions_kept",
+    "residual",
+    "slice_denoiser",
+    "tissue_bias",
+]

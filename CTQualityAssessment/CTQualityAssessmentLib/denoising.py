@@ -1,0 +1,139 @@
+"""What a denoising was, what it changed and what it kept, as plain values with a versioned JSON form."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from CTQualityAssessmentLib.results import ModelIdentity
+
+#: Raised by a minor step when a field is added, by a major one when a field changes its meaning or goes.
+DENOISING_VERSION = "1.0"
+#: Below this share of a lesion's signal the guard raises its flag.
+LEAST_KEPT = 0.9
+#: Shown wherever scores of a denoised volume are shown.
+SCORER_WARNING = (
+    "The scorer was never trained on denoised images and rewards what takes noise away: a higher score is no proof of "
+    "a better image. Look at the lesion signal and the residual."
+)
+
+
+@dataclass(frozen=True)
+class Strength:
+    """Share of the denoising in each tissue: 0 is the original, 1 the network's answer.
+
+    Tissues are told by the denoised HU: lung up to -500, soft tissue from -250 to 200, bone and dense contrast medium
+    from 350; between them the strength changes evenly, so that no edge appears.
+    """
+
+    lung: float = 1.0
+    soft_tissue: float = 1.0
+    bone: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not all(0 <= one <= 1 for one in (self.lung, self.soft_tissue, self.bone)):
+            raise ValueError("a strength lies between 0 and 1")
+
+    @property
+    def full(self) -> bool:
+        """Whether it leaves the network's answer as it is."""
+        return (self.lung, self.soft_tissue, self.bone) == (1.0, 1.0, 1.0)
+
+    def words(self) -> str:
+        """For people: 'lung 50 %, soft tissue 100 %, bone 0 %'."""
+        return f"lung {self.lung:.0%}, soft tissue {self.soft_tissue:.0%}, bone {self.bone:.0%}".replace("%", " %")
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How much of a lesion's signal is left after denoising.
+
+    Attributes:
+        diameter_mm, contrast_hu, tissue: of the lesions that were put in; half of them have the contrast with a minus.
+        lesions, slices: how many, in how many slices; 0 where there was no room.
+        kept: mean share of the signal, 1 is all of it; None without a lesion.
+        interval: 95 % bootstrap interval of it over the lesions.
+        lowest_tenth: the 10th percentile over the lesions.
+    """
+
+    diameter_mm: float
+    contrast_hu: float
+    tissue: str
+    lesions: int = 0
+    slices: int = 0
+    kept: float | None = None
+    interval: tuple[float, float] | None = None
+    lowest_tenth: float | None = None
+
+    @property
+    def flagged(self) -> bool:
+        """Whether less than 90 % is left."""
+        return self.kept is not None and self.kept < LEAST_KEPT
+
+    def sentence(self) -> str:
+        """For people: 'Lesion signal kept 93 % (4 mm, 20 HU, soft tissue; 48 lesions)'."""
+        what = f"{self.diameter_mm:g} mm, {self.contrast_hu:g} HU, {self.tissue}"
+        if self.kept is None:
+            return f"Lesion signal not measured ({what}): there is no room for such a lesion in this volume."
+        # Rounded down: 89.6 % must not read as the 90 % that is asked for.
+        found = f"Lesion signal kept {math.floor(100 * self.kept + 1e-6)} % ({what}; {self.lesions} lesions)"
+        if self.flagged:
+            return f"RED FLAG: {found}. Such lesions may be lost: lower the strength."
+        return f"{found}."
+
+
+@dataclass(frozen=True)
+class TissueBias:
+    """Mean of denoised minus original in one tissue, in HU, over ``area_mm2`` of the slices that were looked at."""
+
+    bias_hu: float
+    area_mm2: float
+
+
+@dataclass(frozen=True)
+class BeforeAfter:
+    """One figure of the original and of the denoised volume; None where it could not be measured."""
+
+    before: float | None
+    after: float | None
+
+
+@dataclass(frozen=True)
+class DenoisingReport:
+    """Everything that is told about a denoising.
+
+    Attributes:
+        model: which weights did it.
+        strength: how much of it was kept.
+        slices, slices_denoised: along the acquisition axis; slices without a patient are left as they are.
+        partial: True when it was cancelled.
+        device, seconds, versions: where, how long, with what.
+        retention: the guard's findings; empty where it did not run.
+        measures: physical measures before and after, by name of :data:`~CTQualityAssessmentLib.measures.FIGURES`.
+        bias: by tissue.
+        scores: mean score of the volume before and after, where it was asked for.
+        warnings: sentences to read first.
+    """
+
+    model: ModelIdentity
+    strength: Strength
+    slices: int
+    slices_denoised: int
+    partial: bool
+    device: str
+    seconds: float
+    versions: dict[str, str]
+    retention: tuple[Retention, ...] = ()
+    measures: dict[str, BeforeAfter] | None = None
+    bias: dict[str, TissueBias] | None = None
+    scores: BeforeAfter | None = None
+    warnings: tuple[str, ...] = ()
+    schema_version: str = DENOISING_VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types only, ready for ``json.dumps(..., allow_nan=False)``."""
+        plain = asdict(self)
+        for one, found in zip(plain["retention"], self.retention, strict=True):
+            one["flagged"] = found.flagged
+        return plain
