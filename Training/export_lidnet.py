@@ -37,6 +37,11 @@ LIMITS = (
     "them, and may be taken for noise.",
     "The lesions are discs and ellipses of our own in lung and soft tissue; the detector knows no others.",
     "Trained on chest and abdomen of adults in axial slices.",
+    "The weight of the term that keeps faint lesions, and the rule that leaves strong edges alone, were chosen by "
+    "looking at acrin001, which is held out, among others: its figures are no blind test. The arms below had 200 joint "
+    "steps, the shipped one 350 at a higher rate.",
+    "With sharp kernels the residual shows outlines of ribs, vertebrae and heart beside the noise, and the guard "
+    "raises its flag.",
     "On the held-out slices below, LIDnet's joint training did not differ from the same denoiser trained alone for as "
     "long. The term that keeps faint lesions costs noise reduction, and the frozen detector found no more for it.",
 )
