@@ -38,7 +38,8 @@ lint: $(VENV)/.test-ready
 
 # One thread a worker: two workers with a thread pool each fight for the same cores. Tests of a group share one server.
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -q || { echo "Once more, alone: what failed beside other work."; \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -q || { code=$$?; [ $$code = 1 ] || exit $$code; \
+	echo "Once more, alone: what failed beside other work."; \
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none; }
 
 bench: $(VENV)/.run-ready

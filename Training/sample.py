@@ -1,7 +1,7 @@
 """Builds the sample that ships with the project: a phantom's CT whose dose falls along the patient.
 
-    python -m Training.sample                                  build it
-    python -m Training.sample --surrogate surrogate.json       fill the scores of the one that is there
+    python -m Training.sample                                  build it, scores and all
+    python -m Training.sample --surrogate surrogate.json       only fill in the scores of another mapping
 
 The noise-free phantom (``Training.phantom``) goes through the simulation of dose and view reduction
 (``Training.simulation``) slice by slice and is written as a DICOM series, JPEG-LS lossless, with the truth beside it:
@@ -11,7 +11,8 @@ The noise-free phantom (``Training.phantom``) goes through the simulation of dos
     truth.json              the same, with how it was made and the SHA-256 of every DICOM file
     README.md               what it is
 
-On one machine the same seed gives the same bytes.
+On one machine the same seed gives the same bytes. On another kind of processor sums round otherwise, and a phantom that
+draws its organs from such sums may have them elsewhere: the shipped bytes are those of the machine they were made on.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ from Training.simulation.ct import ELECTRONIC_SD, FULL_PHOTONS, FULL_VIEWS, simu
 
 DEFAULT_FOLDER = Path(__file__).resolve().parents[1] / "Resources" / "SampleData" / "CTQA-phantom"
 DEFAULT_SEED = 2036
+#: From fidelity to score, as the shipped weights learned it (``Training.data.build`` fits and writes it).
+SURROGATE = Path(__file__).resolve().parent / "data" / "surrogate.json"
 #: Doses in per cent from head to feet, in even steps of the logarithm from 100 to 10.
 DOSE_STEPS_PERCENT = (100, 77, 60, 46, 36, 28, 22, 17, 13, 10)
 #: Where along the patient (0 head, 1 feet) views are left out, and how many of 720 are kept.
@@ -216,15 +219,16 @@ simulation (`Training/simulation`).
 - The dose falls from head to feet: {steps} per cent.
 - About a fifth of the slices, below the dome of the liver, is reconstructed from 360 or 180 instead of 720 views and
   shows streaks.
-- Tube current, mAs and CTDIvol in the headers are nominal: {NOMINAL_MAS} mAs and {NOMINAL_CTDIVOL_MGY:g} mGy at
-  100 per cent, scaled by the dose.
+- Tube current, mAs and CTDIvol (32 cm phantom) in the headers are nominal: {NOMINAL_MAS} mAs and
+  {NOMINAL_CTDIVOL_MGY:g} mGy at 100 per cent, scaled by the dose.
 - `truth.csv` has a row per slice in the order of position, from feet to head (slice 0 of the volume is the lowest):
   dose, views, fidelity to the noise-free slice, and scores made from them. These scores are formulas, not readings by
   radiologists.
 - `truth.json` says the same, with the SHA-256 of every DICOM file.
 
 Rebuild: `python -m Training.sample` in the project's root, with the extra `training` installed. The same versions of
-the libraries on the same kind of processor give the same bytes.
+the libraries on the same kind of processor give the same bytes; on another kind the organs may lie elsewhere, so the
+bytes here cannot be rebuilt everywhere. The truth beside them is theirs all the same.
 
 Licence: CC0 1.0 (public domain) for the data in this folder; the code that makes it is under Apache-2.0.
 """
@@ -237,14 +241,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED)
     parser.add_argument("--surrogate", type=Path, help="surrogate.json of a training set: only fill in the scores")
     arguments = parser.parse_args()
-    if arguments.surrogate:
-        surrogate = SurrogateScore.from_dict(json.loads(arguments.surrogate.read_text(encoding="utf-8")))
-        scores = fill_scores(arguments.out, surrogate)
-        print(f"{len(scores)} scores, {min(scores):.2f} to {max(scores):.2f}")
-        return
-    truth = build_sample(arguments.out, seed=arguments.seed)
-    total = sum(file.stat().st_size for file in arguments.out.rglob("*") if file.is_file())
-    print(f"{len(truth)} slices, {total / 1e6:.2f} MB")
+    if not arguments.surrogate:
+        truth = build_sample(arguments.out, seed=arguments.seed)
+        total = sum(file.stat().st_size for file in arguments.out.rglob("*") if file.is_file())
+        print(f"{len(truth)} slices, {total / 1e6:.2f} MB")
+    mapping = (arguments.surrogate or SURROGATE).read_text(encoding="utf-8")
+    scores = fill_scores(arguments.out, SurrogateScore.from_dict(json.loads(mapping)))
+    print(f"{len(scores)} scores, {min(scores):.2f} to {max(scores):.2f}")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def compare_views():
 def test_denoise_is_off_and_says_why(window):
     """A button that pretends would be worse than none."""
     assert not window.ui.denoiseButton.enabled
-    assert "No denoiser is installed" in window.ui.denoiseButton.toolTip
+    assert "ctqa denoise" in window.ui.denoiseButton.toolTip
 
 
 def test_buttons_say_what_is_missing(window, pair):

@@ -233,7 +233,7 @@ def test_the_keys_do_what_the_mouse_does(page):
         page.wait_for_selector("dialog[open]", state="detached")
     page.focus("[data-test=tab-model]")
     page.keyboard.press("Enter")
-    page.wait_for_selector("#details pre")
+    page.wait_for_selector("#details h2:text('Model card')")
     page.focus("[data-test=enlarge-upper]")
     page.keyboard.press("Enter")
     page.wait_for_selector("[data-test=large]", state="hidden")

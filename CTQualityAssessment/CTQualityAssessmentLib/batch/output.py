@@ -91,7 +91,7 @@ class BatchFolder:
         try:
             yield run
         finally:
-            shutil.rmtree(self.work, ignore_errors=True)
+            self._sweep()  # a worker that died in this run left its scratch folder too
             lock.release()
 
     def name_of(self, identity: bytes) -> str:

@@ -49,6 +49,8 @@ def local_workers(count: int, work: Path) -> Iterator[Client]:
         work: an existing folder for their own files and unpacked images; what a kill leaves there is the caller's.
     """
     settings = {
+        # The scheduler's own folder too: dask leaves it in the computer's temporary folder when it is killed.
+        "temporary-directory": str(work),
         # The first death of a worker comes back to us: we know better than to blame all that was running beside.
         "distributed.scheduler.allowed-failures": 0,
         "distributed.scheduler.work-stealing": False,

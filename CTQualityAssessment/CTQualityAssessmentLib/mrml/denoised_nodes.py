@@ -7,7 +7,7 @@ import slicer
 
 from CTQualityAssessmentLib.denoising import DenoisingReport
 from CTQualityAssessmentLib.mrml.colour_nodes import difference_colour_node
-from CTQualityAssessmentLib.mrml.difference_nodes import set_half_width
+from CTQualityAssessmentLib.mrml.difference import set_half_width
 from CTQualityAssessmentLib.mrml.errors import UnsuitableNodeError
 from CTQualityAssessmentLib.mrml.subject_hierarchy import place_beside
 from CTQualityAssessmentLib.mrml.volume_nodes import add_scalar_volume, add_volume, ijk_to_ras

@@ -40,7 +40,7 @@ class CompareSection(Section):
         ui.compareSelector.setMRMLScene(slicer.mrmlScene)
         ui.denoiseButton.enabled = False
         ui.denoiseButton.toolTip = _(
-            "No denoiser is installed; this version ships none. Load a volume denoised elsewhere to compare it."
+            "The denoiser does not run in this panel yet: denoise with 'ctqa denoise' and load the result here."
         )
         ui.sideBySideButton.clicked.connect(self.panel.guarded(self.side_by_side))
         ui.differenceButton.clicked.connect(self.panel.guarded(self.difference))

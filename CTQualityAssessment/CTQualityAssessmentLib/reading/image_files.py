@@ -20,11 +20,15 @@ from CTQualityAssessmentLib.reading.errors import (
 from CTQualityAssessmentLib.reading.files import METAIMAGE_SUFFIXES, has_suffix
 from CTQualityAssessmentLib.reading.geometry import LPS_TO_RAS
 from CTQualityAssessmentLib.reading.hounsfield import check_size, settle
-from CTQualityAssessmentLib.reading.metaimage import is_sound_metaimage
+from CTQualityAssessmentLib.reading.metaimage import is_sound_metaimage, says_orientation
 from CTQualityAssessmentLib.volume import AcquisitionFacts, Volume, acquisition_axis_from_affine
 
 if TYPE_CHECKING:
     import SimpleITK
+
+
+#: Warning where a file does not say how its axes lie in the patient.
+AXES_ASSUMED = "The file does not say how the image lies in the patient; its axes are assumed."
 
 
 def read_image_file(path: Path, progress: Progress, cancelled: Cancelled) -> Volume:
@@ -39,7 +43,7 @@ def read_image_file(path: Path, progress: Progress, cancelled: Cancelled) -> Vol
     shown = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)  # ITK's warnings quote paths
     try:
-        modality = _check_header(path)
+        modality, oriented = _check_header(path)
         if cancelled():
             raise ReadingCancelledError
         progress(0, 1, "Reading the image")
@@ -56,12 +60,18 @@ def read_image_file(path: Path, progress: Progress, cancelled: Cancelled) -> Vol
         image = SimpleITK.JoinSeries(image, 0.0, 1.0)
     hu, warnings = settle(SimpleITK.GetArrayViewFromImage(image), 1.0, 0.0, cancelled)
     affine = _affine(image)
+    if not oriented:
+        warnings = (*warnings, AXES_ASSUMED)
     progress(1, 1, "Reading the image")
     return volume_without_axis(hu, affine, warnings, modality)
 
 
-def _check_header(path: Path) -> str | None:
-    """Refuse by the header what would cost memory or is no CT volume; the modality where the format names it."""
+def _check_header(path: Path) -> tuple[str | None, bool]:
+    """Refuse by the header what would cost memory or is no CT volume.
+
+    Returns:
+        The modality where the format names it, and whether the file says how its axes lie in the patient.
+    """
     import SimpleITK
 
     if has_suffix(path, METAIMAGE_SUFFIXES) and not is_sound_metaimage(path):
@@ -78,14 +88,16 @@ def _check_header(path: Path) -> str | None:
     if "complex" in SimpleITK.GetPixelIDValueAsString(reader.GetPixelIDValue()):
         raise NotAVolumeError
     check_size(*(int(n) for n in (*size, 1)[:3]))
+    metaimage = has_suffix(path, METAIMAGE_SUFFIXES)
+    oriented = says_orientation(path) if metaimage else "NRRD_space" in reader.GetMetaDataKeys()
     for key in reader.GetMetaDataKeys():  # MetaImage has MET_MOD_CT, some NRRD writers a plain word
         if key.lower() == "modality":
             modality = reader.GetMetaData(key).strip().upper().removeprefix("MET_MOD_")
             if modality in ("CT", "MR", "PT", "PET", "NM", "US"):
                 if modality != "CT":
                     raise WrongModalityError(modality)
-                return modality
-    return None
+                return modality, oriented
+    return None, oriented
 
 
 def volume_without_axis(

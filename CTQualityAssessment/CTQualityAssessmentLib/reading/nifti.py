@@ -19,7 +19,7 @@ from CTQualityAssessmentLib.reading.errors import (
     ReadingCancelledError,
 )
 from CTQualityAssessmentLib.reading.hounsfield import check_size, settle
-from CTQualityAssessmentLib.reading.image_files import volume_without_axis
+from CTQualityAssessmentLib.reading.image_files import AXES_ASSUMED, volume_without_axis
 from CTQualityAssessmentLib.volume import Volume
 
 _MILLIMETRES = {"meter": 1000.0, "micron": 0.001}
@@ -65,5 +65,5 @@ def read_nifti(path: Path, progress: Progress, cancelled: Cancelled) -> Volume:
     hu, warnings = settle(stored.reshape(shape, order="F").T, image.dataobj.slope, image.dataobj.inter, cancelled)
     progress(1, 1, "Reading the image")
     if not (image.header["sform_code"] or image.header["qform_code"]):
-        warnings = (*warnings, "The file does not say how the image lies in the patient; its axes are assumed.")
+        warnings = (*warnings, AXES_ASSUMED)
     return volume_without_axis(hu, affine, warnings)

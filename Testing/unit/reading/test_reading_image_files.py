@@ -215,6 +215,24 @@ def test_a_nifti_without_axes_says_what_it_assumes(tmp_path):
     assert any("axes are assumed" in warning for warning in read_volume(tmp_path / "ct.nii").warnings)
 
 
+@pytest.mark.parametrize("stated", [True, False])
+@pytest.mark.parametrize("suffix", ["nrrd", "mha"])
+def test_a_file_without_axes_says_what_it_assumes(tmp_path, suffix, stated):
+    """Letters for right and left that nobody stated must not look like a fact; stated ones need no warning."""
+    path = tmp_path / f"ct.{suffix}"
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(body()), path)
+    if not stated:
+        lines = path.read_bytes().split(b"\n")
+        if suffix == "mha":
+            kept = [line for line in lines if not line.startswith(b"TransformMatrix")]
+        else:
+            dropped = (b"space:", b"space origin:", b"kinds:")
+            kept = [b"spacings: 1 1 5" if one.startswith(b"space directions:") else one for one in lines]
+            kept = [line for line in kept if not line.startswith(dropped)]
+        path.write_bytes(b"\n".join(kept))
+    assert any("axes are assumed" in warning for warning in read_volume(path).warnings) is not stated
+
+
 def test_a_grid_without_extent_is_refused(tmp_path):
     affine = np.diag([0.7, 0.8, 0.0, 1.0])
     nifti = nibabel.Nifti1Image(body().transpose(2, 1, 0), np.eye(4))
