@@ -240,7 +240,7 @@ def test_the_keys_do_what_the_mouse_does(page):
     page.keyboard.press("Enter")
     page.wait_for_selector("[data-test=large]")
     spoken = page.locator("main").aria_snapshot()
-    for words in ('img "Axial"', 'button "Show the Coronal view alone"', 'slider "Opacity"', 'tab "Model" [selected]'):
+    for words in ('img "Axial"', 'button "Show the Coronal view alone"', 'combobox "Model"', 'tab "Model" [selected]'):
         assert words in spoken, words
     page.click("[data-test=tab-slices]")
 
