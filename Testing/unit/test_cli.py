@@ -271,6 +271,15 @@ def test_models_are_listed_and_verified(tmp_path, monkeypatch):
     assert "damaged: UNUSABLE" in shown
 
 
+def test_info_and_models_speak_json(dicom):
+    """A script that plans a night of work reads slices, spacing and checksums without parsing a table for people."""
+    told = json.loads(ctqa("info", dicom, "--json").stdout)
+    assert told["shape_ijk"] == [64, 64, 5] and told["acquisition_axis"] == "k" and told["facts"]["kernel"] == "B30f"
+    assert told["series"][0]["number"] == 1 and "Zweistein" not in json.dumps(told)
+    (model,) = json.loads(ctqa("models", "--json").stdout)
+    assert model["name"] == DEFAULT_BUNDLE and model["verified"] and len(model["sha256"]) == 64
+
+
 def test_help_names_every_exit_code():
     """Scripts are written against these numbers."""
     text = " ".join(re.sub(r"[│╭╰─╮╯]", " ", ctqa("assess", "--help").stdout).split())
