@@ -11,8 +11,8 @@ The noise-free phantom (``Training.phantom``) goes through the simulation of dos
     truth.json              the same, with how it was made and the SHA-256 of every DICOM file
     README.md               what it is
 
-On one machine the same seed gives the same bytes. On another kind of processor sums round otherwise, and a phantom that
-draws its organs from such sums may have them elsewhere: the shipped bytes are those of the machine they were made on.
+On one machine the same seed gives the same bytes. The shipped ones did not come out on the machine where that was last
+checked (other organs in the same skin; the cause is not known).
 """
 
 from __future__ import annotations
@@ -226,9 +226,9 @@ simulation (`Training/simulation`).
   radiologists.
 - `truth.json` says the same, with the SHA-256 of every DICOM file.
 
-Rebuild: `python -m Training.sample` in the project's root, with the extra `training` installed. The same versions of
-the libraries on the same kind of processor give the same bytes; on another kind the organs may lie elsewhere, so the
-bytes here cannot be rebuilt everywhere. The truth beside them is theirs all the same.
+Rebuild: `python -m Training.sample` in the project's root, with the extra `training` installed. On one machine the
+same seed gives the same bytes. Where it was last checked the shipped bytes did not come out: the skin was the same,
+organs lay elsewhere, for a reason that is not known. The truth beside a series is that series' own.
 
 Licence: CC0 1.0 (public domain) for the data in this folder; the code that makes it is under Apache-2.0.
 """
