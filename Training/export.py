@@ -8,10 +8,8 @@ With a bundle in the place of the run, only the figures in its metadata and card
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import platform
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from CTQualityAssessmentLib.models.novelty import NoveltyModel
 from CTQualityAssessmentLib.networks.clinreadnet import clinreadnet
 from CTQualityAssessmentLib.windows import WINDOWS
 
+from Training.bundle_folder import write_bundle
 from Training.data.challenge import LabelledImage, read_challenge_folder
 from Training.data.sources import PATIENTS, data_folder
 from Training.model_card import model_card
@@ -47,7 +46,6 @@ INTENDED_USE = (
     "not for accepting or rejecting an examination without looking at it."
 )
 _TEMPERATURE_NAMES = {2.0: "scan", 1.0: "read", 0.5: "focus"}
-_SIZE_LIMIT = 8 * 2**20
 
 
 @torch.inference_mode()
@@ -86,7 +84,7 @@ def export(run: Path, parent: Path, evaluation: list[dict[str, Any]] | None = No
         ValueError: the run is not finished, the data were not simulated, so that the card's account of them would be
             false, or the weights are too large to ship.
     """
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file
 
     if not (run / "weights.safetensors").is_file():
         raise ValueError("the run has no weights.safetensors, so it is not finished: call Training.train again with it")
@@ -100,35 +98,16 @@ def export(run: Path, parent: Path, evaluation: list[dict[str, Any]] | None = No
     chosen = trained[:: max(1, len(trained) // 300)]
     novelty = fit_novelty(network, chosen, native_slices(recipe.held_out))
 
-    partial = parent / f".{recipe.name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    for folder in ("configs", "models", "docs"):
-        (partial / folder).mkdir(parents=True)
     tensors = {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
     tensors |= {f"novelty.{k}": v.float() for k, v in novelty.tensors().items()}
-    file = partial / "models" / "model.safetensors"
-    save_file({k: v.contiguous() for k, v in tensors.items()}, file)
-    if file.stat().st_size > _SIZE_LIMIT:
-        raise ValueError(f"the weights take {file.stat().st_size} bytes, more than a shipped bundle may")
-    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
-
-    metadata = bundle_metadata(recipe, network, sha256, trained, evaluation)
-    for name, content in {
-        "configs/metadata.json": json.dumps(metadata, indent=2),
-        "configs/inference.json": json.dumps(_INFERENCE, indent=2),
-        # The name of the data folder alone: its path may hold a user's name.
-        "configs/train.json": json.dumps(
-            {"recipe": {**recipe.to_dict(), "data": Path(recipe.data).name}, "run": "$None"}, indent=2
-        ),
-        "docs/README.md": model_card(metadata),
-    }.items():
-        (partial / name).write_text(content + "\n", encoding="utf-8")
-    shutil.copy(Path(__file__).parents[1] / "LICENSE", partial / "LICENSE")
-    target = parent / recipe.name
-    if target.exists():
-        shutil.rmtree(target)
-    partial.rename(target)
-    return target
+    return write_bundle(
+        parent,
+        recipe.to_dict(),
+        tensors,
+        lambda sha256: bundle_metadata(recipe, network, sha256, trained, evaluation),
+        model_card,
+        _INFERENCE,
+    )
 
 
 def renew_evaluation(bundle: Path, evaluation: list[dict[str, Any]]) -> Path:

@@ -7,10 +7,8 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import platform
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +18,12 @@ from CTQualityAssessmentLib import __version__
 from CTQualityAssessmentLib.networks.lesion_detector import LesionDetector, LesionDetectorConfig
 from CTQualityAssessmentLib.networks.registry import build_denoiser
 
+from Training.bundle_folder import write_bundle
 from Training.data.dose_pairs import DosePair, read_pairs
 from Training.data.lesion_crops import WINDOW
 from Training.data.sources import PATIENTS, data_folder
 from Training.lidnet_recipe import LIDnetRecipe, read_lidnet_recipe
+from Training.model_card import card_head
 
 STATEMENT = (
     "Trained on simulated dose reduction with inserted lesions, not on scans at two doses and not on real lesions. "
@@ -49,7 +49,6 @@ INTENDED_USE = (
     "Research and quality work by radiologists and medical physicists who look at original, result and residual side "
     "by side. Not for diagnosis."
 )
-_SIZE_LIMIT = 8 * 2**20
 
 
 def export(run: Path, parent: Path, evaluation: list[dict[str, Any]] | None = None) -> Path:
@@ -58,7 +57,7 @@ def export(run: Path, parent: Path, evaluation: list[dict[str, Any]] | None = No
     Raises:
         ValueError: the weights are too large to ship.
     """
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file
 
     recipe = read_lidnet_recipe(run / "recipe.json")
     denoiser = build_denoiser(recipe.denoiser, recipe.denoiser_config)
@@ -67,35 +66,16 @@ def export(run: Path, parent: Path, evaluation: list[dict[str, Any]] | None = No
     judge.load_state_dict(load_file(run / "judge.safetensors"))
     trained = [pair for pair in read_pairs(Path(recipe.data)) if pair.patient not in recipe.held_out]
 
-    partial = parent / f".{recipe.name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    for folder in ("configs", "models", "docs"):
-        (partial / folder).mkdir(parents=True)
-    tensors = {f"denoiser.{k}": v.half().contiguous() for k, v in denoiser.state_dict().items()}
-    tensors |= {f"detector.{k}": v.half().contiguous() for k, v in judge.state_dict().items()}
-    file = partial / "models" / "model.safetensors"
-    save_file(tensors, file)
-    file.chmod(0o644)  # safetensors writes for the owner alone
-    if file.stat().st_size > _SIZE_LIMIT:
-        raise ValueError(f"the weights take {file.stat().st_size} bytes, more than a shipped bundle may")
-    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
-    metadata = bundle_metadata(recipe, denoiser, judge, sha256, trained, evaluation or [])
-    for name, content in {
-        "configs/metadata.json": json.dumps(metadata, indent=2),
-        "configs/inference.json": json.dumps(_INFERENCE, indent=2),
-        # The name of the data folder alone: its path may hold a user's name.
-        "configs/train.json": json.dumps(
-            {"recipe": {**recipe.to_dict(), "data": Path(recipe.data).name}, "run": "$None"}, indent=2
-        ),
-        "docs/README.md": model_card(metadata),
-    }.items():
-        (partial / name).write_text(content + "\n", encoding="utf-8")
-    shutil.copy(Path(__file__).parents[1] / "LICENSE", partial / "LICENSE")
-    target = parent / recipe.name
-    if target.exists():
-        shutil.rmtree(target)
-    partial.rename(target)
-    return target
+    tensors = {f"denoiser.{k}": v.half() for k, v in denoiser.state_dict().items()}
+    tensors |= {f"detector.{k}": v.half() for k, v in judge.state_dict().items()}
+    return write_bundle(
+        parent,
+        recipe.to_dict(),
+        tensors,
+        lambda sha256: bundle_metadata(recipe, denoiser, judge, sha256, trained, evaluation or []),
+        model_card,
+        _INFERENCE,
+    )
 
 
 def bundle_metadata(
@@ -189,15 +169,7 @@ def model_card(metadata: dict[str, Any]) -> str:
     """``docs/README.md`` from the metadata, so that the two never disagree."""
     ours = metadata["ctqa"]
     lines = [
-        f"# {metadata['name']} {metadata['version']}",
-        "",
-        f"**{ours['statement']}**",
-        "",
-        metadata["description"],
-        "",
-        "## Intended use",
-        metadata["intended_use"],
-        "",
+        *card_head(metadata),
         "## Training data",
         f"{ours['training_slices']} slices of {len(ours['training_patients'])} patients "
         f"({', '.join(ours['training_patients'])}), each without noise and at 100, 25 and 10 % dose, with inserted "

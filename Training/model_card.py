@@ -8,19 +8,26 @@ from typing import Any
 _FIGURES = ("PLCC", "SROCC", "KROCC", "sum", "MAE", "sum above noise")
 
 
-def model_card(metadata: dict[str, Any]) -> str:
-    """``docs/README.md`` from the metadata, so that the two never disagree."""
-    ours = metadata["ctqa"]
-    lines = [
+def card_head(metadata: dict[str, Any]) -> list[str]:
+    """The first lines of any card: name, what the weights are worth, what they are for."""
+    return [
         f"# {metadata['name']} {metadata['version']}",
         "",
-        f"**{ours['statement']}**",
+        f"**{metadata['ctqa']['statement']}**",
         "",
         metadata["description"],
         "",
         "## Intended use",
         metadata["intended_use"],
         "",
+    ]
+
+
+def model_card(metadata: dict[str, Any]) -> str:
+    """``docs/README.md`` from the metadata, so that the two never disagree."""
+    ours = metadata["ctqa"]
+    lines = [
+        *card_head(metadata),
         "## Training data",
         f"{ours['training_images']} simulated images of {len(ours['training_patients'])} patients and phantoms "
         f"({', '.join(ours['training_patients'])}). Never trained on: {', '.join(ours['held_out_patients'])}.",

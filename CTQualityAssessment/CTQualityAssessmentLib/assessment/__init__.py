@@ -2,6 +2,6 @@
 
 from CTQualityAssessmentLib.assessment.body import body_mask
 from CTQualityAssessmentLib.assessment.summary import summarise
-from CTQualityAssessmentLib.assessment.volume_scoring import assess_volume, default_batch_size
+from CTQualityAssessmentLib.assessment.volume_scoring import assess_volume, default_batch_size, software_versions
 
-__all__ = ["assess_volume", "body_mask", "default_batch_size", "summarise"]
+__all__ = ["assess_volume", "body_mask", "default_batch_size", "software_versions", "summarise"]

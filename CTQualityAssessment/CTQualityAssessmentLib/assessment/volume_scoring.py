@@ -126,7 +126,7 @@ def begin_assessment(volume: Volume, model: LoadedModel) -> VolumeAssessment:
         slices=(),
         summary=summarise(()),
         device=str(model.device),
-        versions=_versions(),
+        versions=software_versions(),
         timings_s={},
         facts=volume.facts.known(),
         warnings=volume.warnings + _warnings(volume, volume.canonical_slices(), model),
@@ -273,7 +273,8 @@ def _warnings(volume: Volume, slices: CanonicalSlices, model: LoadedModel) -> tu
     return tuple(found)
 
 
-def _versions() -> dict[str, str]:
+def software_versions() -> dict[str, str]:
+    """Versions of what a result depends on, for its record."""
     import monai
     import torch
 

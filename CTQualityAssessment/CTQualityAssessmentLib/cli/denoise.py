@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -69,16 +69,19 @@ def denoise(
     The input is not changed. Air, table and padding keep their values. Lesions are put into slices of this volume for
     trial, to see whether they survive.
     """
-    with plain_errors(), cancel_on_interrupt() as cancelled, progress_bar() as progress:
+    with plain_errors(), cancel_on_interrupt() as cancelled, progress_bar() as progress, ExitStack() as opened:
+        from CTQualityAssessmentLib.assessment import software_versions
         from CTQualityAssessmentLib.assessment.denoising import blend, denoise_volume
         from CTQualityAssessmentLib.assessment.denoising import residual as taken_away
         from CTQualityAssessmentLib.denoising import DenoisingReport, Strength
         from CTQualityAssessmentLib.models import DEFAULT_DENOISER, load_denoiser
         from CTQualityAssessmentLib.reporting.denoising_file import denoising_to_json, write_denoising
-        from CTQualityAssessmentLib.reporting.folder import result_folder
+        from CTQualityAssessmentLib.reporting.folder import result_folder, writing
         from CTQualityAssessmentLib.reporting.volume_file import FORMATS, check_format, write_volume
 
         wanted = Strength(strength if lung is None else lung, strength, strength if bone is None else bone)
+        # Opened first, so that a folder that cannot be written is known before the network has run.
+        folder = opened.enter_context(result_folder(out, optional=_OPTIONAL))
         loaded = load_denoiser(model or DEFAULT_DENOISER, device=device)
         with _input(path, series, dicom, progress, cancelled) as (volume, files):
             check_format(volume, image_format.value)
@@ -95,26 +98,28 @@ def denoise(
                 partial=False,
                 device=found.device,
                 seconds=found.seconds,
-                versions=_versions(),
+                versions=software_versions(),
                 warnings=volume.warnings + found.warnings,
             )
             report = _compared(
                 report, volume, result, loaded, wanted, not no_guard, not no_measures, scores, progress, cancelled
             )
+            # Printed before anything is written: a full disk takes the files, not what was found.
+            if as_json:
+                sys.stdout.write(denoising_to_json(report))
+            else:
+                _print_report(report)
             ending = FORMATS[image_format.value]
-            with result_folder(out, optional=_OPTIONAL) as folder:
+            with writing():
                 write_volume(folder / f"denoised{ending}", result)
                 if residual:
                     write_volume(folder / f"residual{ending}", taken_away(volume, result))
                 write_denoising(folder, report)
                 if files is not None:
                     _write_series(out / "dicom", files, result, report, progress)
-            if files is None:
-                _remove_series(out / "dicom")
-        if as_json:
-            sys.stdout.write(denoising_to_json(report))
-        else:
-            _print_report(report)
+                opened.close()
+                if files is None:
+                    _remove_series(out / "dicom")
         if cancelled():
             error_console.print("Cancelled after denoising: the volume is whole, what was looked at beside it is not.")
             raise typer.Exit(EXIT_CANCELLED)
@@ -209,22 +214,6 @@ def _remove_series(folder: Path) -> None:
         old.unlink()
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
-
-
-def _versions() -> dict[str, str]:
-    import platform
-
-    import numpy
-    import torch
-
-    from CTQualityAssessmentLib import __version__
-
-    return {
-        "ctqualityassessment": __version__,
-        "torch": torch.__version__,
-        "numpy": numpy.__version__,
-        "python": platform.python_version(),
-    }
 
 
 def _print_report(report: DenoisingReport) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from CTQualityAssessmentLib.cli import app
 from CTQualityAssessmentLib.denoising import BeforeAfter, DenoisingReport, Retention, Strength, TissueBias
 from CTQualityAssessmentLib.reading import originals, read_volume
 from CTQualityAssessmentLib.reading.errors import MultiFrameError, NotDicomError
+from CTQualityAssessmentLib.reporting import volume_file
 from CTQualityAssessmentLib.reporting.denoising_words import report_lines
 from CTQualityAssessmentLib.reporting.volume_file import ShearedGridError, check_format, write_volume
 from CTQualityAssessmentLib.results import ModelIdentity
@@ -254,6 +256,21 @@ def test_the_command_refuses_in_one_line_and_writes_nothing(tmp_path, hu, bundle
         result = run(*arguments, "--out", tmp_path / "out")
         assert result.exit_code in (1, 3) and result.output.startswith("Error: ") and result.output.count("\n") == 1
         assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_half_written(tmp_path, hu, bundle, monkeypatch):
+    """What the network and the guard found is in the terminal all the same."""
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path))
+
+    monkeypatch.setattr(volume_file, "write_volume", full)
+    write_series(tmp_path / "ct", hu)
+    result = run(tmp_path / "ct", "--out", tmp_path / "out", "--model", "tiny", "--no-guard", "--no-measures")
+    assert result.exit_code == 1 and "No space left on device" in result.stderr and str(tmp_path) not in result.output
+    assert "slices denoised" in result.stdout and [one.name for one in tmp_path.iterdir() if one.name != "models"] == [
+        "ct"
+    ]
 
 
 def test_lines_for_people_hold_every_figure():
