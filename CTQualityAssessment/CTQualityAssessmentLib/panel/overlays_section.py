@@ -81,7 +81,7 @@ class OverlaysSection(Section):
         kind = map_of_title(chosen)
         ui.attentionNoteLabel.visible = kind is not None
         if kind is not None:
-            ui.attentionNoteLabel.text = _(MAP_KINDS[kind[0]].note)
+            ui.attentionNoteLabel.text = MAP_KINDS[kind[0]].note
         shown = (self.input, chosen, current, bool(ui.legendCheck.checked), tuple(overlays.values()))
         if shown != self._shown:
             self._shown = shown
