@@ -97,7 +97,7 @@ def export(run: Path, parent: Path, evaluation: list[dict[str, Any]] | None = No
         tensors,
         lambda sha256: bundle_metadata(recipe, network, sha256, trained, evaluation, account),
         model_card,
-        _INFERENCE,
+        INFERENCE,
     )
 
 
@@ -202,7 +202,7 @@ def bundle_metadata(
 
 
 #: Lets ``python -m monai.bundle run`` use the bundle; this project's engine does not read it.
-_INFERENCE = {
+INFERENCE = {
     "imports": [
         "$import json",
         "$from CTQualityAssessmentLib.assessment import assess_volume",
