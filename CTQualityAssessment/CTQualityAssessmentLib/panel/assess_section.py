@@ -7,13 +7,13 @@ import html
 import slicer
 from slicer.i18n import tr as _
 
-from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, BundleInfo, installed_bundles, read_bundle
 from CTQualityAssessmentLib.mrml.time_series import sequence_of
 from CTQualityAssessmentLib.panel.packages import ensure_packages
 from CTQualityAssessmentLib.panel.run import AssessmentRun, RunEnd, RunRequest
 from CTQualityAssessmentLib.panel.section import Section
 from CTQualityAssessmentLib.panel.time_run import TimeRun
+from CTQualityAssessmentLib.panel.worker_process import WorkerProcess
 
 _STAGES = (3, 1, 2, 4, 0)
 
@@ -24,7 +24,8 @@ class AssessSection(Section):
     def __init__(self, panel: object) -> None:
         super().__init__(panel)
         ui = self.ui
-        self.run = AssessmentRun(ui.assessButton, self._on_progress, self._on_rows, self._on_end)
+        self.worker = WorkerProcess(ui.assessButton)
+        self.run = AssessmentRun(ui.assessButton, self.worker, self._on_progress, self._on_rows, self._on_end)
         self._filling = False
         self._series: TimeRun | None = None
         self._fill(ui.deviceCombo, {"auto": _("Automatic"), "cpu": _("CPU"), "cuda": _("Graphics card (CUDA)")})
@@ -84,7 +85,7 @@ class AssessSection(Section):
         )
         sequence = sequence_of(slicer.mrmlScene, self.input)
         self._series = TimeRun(request, sequence) if sequence is not None and self.parameters.allTimePoints else None
-        self._start(self._series.next_request() if self._series is not None else request)
+        self.run.start(self._series.next_request() if self._series is not None else request)
         self.ui.detailsText.visible = False
         self.panel.refresh()
 
@@ -93,10 +94,6 @@ class AssessSection(Section):
         if self._series is not None:
             self._series.stopped = True
         self.run.cancel()
-
-    def _start(self, request: RunRequest) -> None:
-        with self.panel.waiting():
-            self.run.start(request)
 
     def _on_progress(self, done: int, total: int, message: str, left_s: float | None) -> None:
         bar = self.ui.progressBar
@@ -127,11 +124,8 @@ class AssessSection(Section):
     def _go_on(self, series: TimeRun, end: RunEnd) -> RunEnd:
         """Take in a time point and start the next, or tell how the whole ended."""
         if series.take(end):
-            try:
-                self._start(series.next_request())
-                return end
-            except CTQAError as error:
-                end = RunEnd(message=str(error))
+            self.run.start(series.next_request())
+            return end
         return series.end(end)
 
     def _show_idle(self) -> None:
