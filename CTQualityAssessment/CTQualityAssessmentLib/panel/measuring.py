@@ -13,7 +13,7 @@ from slicer.i18n import tr as _
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.measures import PhysicalMeasures
 from CTQualityAssessmentLib.panel.volume_facts import acquisition_facts
-from CTQualityAssessmentLib.panel.voxel_transfer import VoxelTransfer
+from CTQualityAssessmentLib.panel.voxel_transfer import VoxelTransfer, volume_key
 from CTQualityAssessmentLib.panel.worker_process import WorkerProcess
 from CTQualityAssessmentLib.panel.worker_run import Job, WorkerRun
 from CTQualityAssessmentLib.worker.exchange import read_measured
@@ -65,7 +65,7 @@ class Measuring(WorkerRun[_MeasureJob]):
 
     def show(self, node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
         """Turn to this volume: figures that are known at once, others as soon as they are measured."""
-        key = _key(node) if node is not None else None
+        key = volume_key(node) if node is not None else None
         if self._job is not None and self._job.key == key:
             return
         self.forget_job()
@@ -77,7 +77,7 @@ class Measuring(WorkerRun[_MeasureJob]):
 
     def known(self, node: slicer.vtkMRMLScalarVolumeNode) -> PhysicalMeasures | None:
         """The figures of a volume if all its slices were measured and its voxels are still the same."""
-        return self._known.get(_key(node))
+        return self._known.get(volume_key(node))
 
     def forget_job(self) -> None:
         """Stop measuring; nothing of it is kept."""
@@ -92,7 +92,7 @@ class Measuring(WorkerRun[_MeasureJob]):
 
     def still_wanted(self, job: _MeasureJob) -> bool:
         """Not where the volume changed or went meanwhile."""
-        if job.node.GetScene() is not None and _key(job.node) == job.key:
+        if job.node.GetScene() is not None and volume_key(job.node) == job.key:
             return True
         self.forget_job()  # a new choice will say what is to be done
         return False
@@ -140,15 +140,3 @@ class Measuring(WorkerRun[_MeasureJob]):
         self.worker.retire()
         self.finish()
         self._tell(state)
-
-
-def _key(node: slicer.vtkMRMLScalarVolumeNode) -> object:
-    """What the figures depend on: the voxels and where they lie."""
-    image = node.GetImageData()
-    parent = node.GetParentTransformNode()
-    return (
-        node.GetID(),
-        image.GetMTime() if image is not None else 0,
-        tuple(node.GetSpacing()),
-        parent.GetMTime() if parent is not None else 0,
-    )

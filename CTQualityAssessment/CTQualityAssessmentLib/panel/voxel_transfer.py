@@ -27,6 +27,18 @@ from CTQualityAssessmentLib.worker.exchange import ExchangeError
 _STEP = 2_000_000
 
 
+def volume_key(node: slicer.vtkMRMLScalarVolumeNode) -> object:
+    """What figures of a volume depend on: its voxels and where they lie; changes with either."""
+    image = node.GetImageData()
+    parent = node.GetParentTransformNode()
+    return (
+        node.GetID(),
+        image.GetMTime() if image is not None else 0,
+        tuple(node.GetSpacing()),
+        parent.GetMTime() if parent is not None else 0,
+    )
+
+
 class VoxelTransfer:
     """Writes the settled HU of a node to an ``.npy`` file, one step at a time.
 

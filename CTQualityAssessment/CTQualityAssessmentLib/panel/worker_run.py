@@ -139,17 +139,18 @@ class WorkerRun(Generic[J]):
         if job.asked and self.worker.running:  # sending would start a new one
             self.worker.send({"t": "cancel", "id": job.id})
 
-    def finish(self) -> J | None:
-        """Leave the job; its folder goes as soon as nobody uses it."""
+    def finish(self, *, keep_files: bool = False) -> J | None:
+        """Leave the job; its folder goes as soon as nobody uses it, unless it is kept."""
         job, self._job = self._job, None
         self._timer.stop()
         if job is not None:
-            self.discard(job)
+            job.release()
+            if not keep_files:
+                self.discard(job)
         return job
 
     def discard(self, job: J) -> None:
         """Delete what a job has on the disk."""
-        job.release()
         if job.folder is not None:
             self._folders.append(job.folder)
         self._clean_up()
