@@ -76,12 +76,8 @@ class AssessSection(Section):
             self.ui.statusLabel.text = _("Some packages are not installed yet, so nothing was assessed.")
             return
         stage = self.parameters.attentionStage
-        request = RunRequest(
-            self.input,
-            self.choice.current(str(self.parameters.modelName)),
-            str(self.parameters.device),
-            (int(stage),) if stage else (),
-        )
+        model = self.choice.current(str(self.parameters.modelName))
+        request = RunRequest(self.input, model, str(self.parameters.device), (int(stage),) if stage else ())
         sequence = sequence_of(slicer.mrmlScene, self.input)
         self._series = TimeRun(request, sequence) if sequence is not None and self.parameters.allTimePoints else None
         self.run.start(self._series.next_request() if self._series is not None else request)

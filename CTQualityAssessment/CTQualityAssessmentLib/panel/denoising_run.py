@@ -54,7 +54,7 @@ class _DenoiseJob(Job):
         self.described: dict[str, Any] = earlier.described if earlier is not None else {}
         self.arrival: VoxelArrival | None = None
         self.report: DenoisingReport | None = None
-        self.nodes: DenoisedNodes | None = None
+        self.made: DenoisedNodes | None = None
         self.over: dict[str, Any] | None = None
 
     def open(self) -> None:
@@ -173,7 +173,7 @@ class DenoisingRun(WorkerRun[_DenoiseJob]):
             self._take(job)
         elif kind == "done":
             job.over = message
-            if job.nodes is not None:
+            if job.made is not None:
                 self._examined(job)
         elif kind == "error":
             cancelled = message["kind"] == "cancelled"
@@ -186,10 +186,10 @@ class DenoisingRun(WorkerRun[_DenoiseJob]):
             if job.arrival.step():
                 self._arrived(job)
         elif job.cancelled_at is not None:
-            patience = PATIENCE_EMPTY_S if job.nodes is None else PATIENCE_S
+            patience = PATIENCE_EMPTY_S if job.made is None else PATIENCE_S
             if time.monotonic() - job.cancelled_at > patience:
                 self.worker.retire()
-                self._conclude(job, _not_examined() if job.nodes is not None else _("Cancelled; nothing was kept."))
+                self._conclude(job, _not_examined() if job.made is not None else _("Cancelled; nothing was kept."))
 
     def failed(self, job: _DenoiseJob, message: str) -> None:
         """The voxels could not be handed over."""
@@ -198,7 +198,7 @@ class DenoisingRun(WorkerRun[_DenoiseJob]):
     def lost(self, job: _DenoiseJob) -> None:
         """The worker ended."""
         message = _("The worker process ended unexpectedly.")
-        kept = _not_examined() if job.nodes is not None else _("Nothing was kept.")
+        kept = _not_examined() if job.made is not None else _("Nothing was kept.")
         self._conclude(job, f"{message} {kept}", self.worker.log)
 
     def _take(self, job: _DenoiseJob) -> None:
@@ -230,13 +230,13 @@ class DenoisingRun(WorkerRun[_DenoiseJob]):
             return
         try:
             axis = int(job.described["acquisition_axis"])
-            job.nodes = put_denoised(node.GetScene(), node, image, axis, job.report)
+            job.made = put_denoised(node.GetScene(), node, image, axis, job.report)
         except CTQAError as error:
             self.ask_to_cancel(job)
             self._conclude(job, str(error))
             return
         self._timer.start(self.watch_ms)
-        self._on_voxels(job.nodes)
+        self._on_voxels(job.made)
         if job.over is not None and self._job is job:
             self._examined(job)
 
@@ -248,17 +248,17 @@ class DenoisingRun(WorkerRun[_DenoiseJob]):
         except CTQAError as error:
             self._conclude(job, str(error))
             return
-        job.nodes = keep_examination(node.GetScene(), node, report, before_after_rows(report))
+        job.made = keep_examination(node.GetScene(), node, report, before_after_rows(report))
         self._conclude(job, _not_examined() if partial else "")
 
     def _conclude(self, job: _DenoiseJob, message: str, log: str = "", *, nodes: bool = True) -> None:
         """End the run; the folder of a network's answer stays for other strengths."""
-        keep = job.nodes is not None and job.earlier is None
+        keep = job.made is not None and job.earlier is None
         self.finish(keep_files=keep)
         if keep:
             self._forget_answer()
             self._answer = job
-        self._on_end(DenoisingEnd(job.wish.node, job.nodes if nodes else None, message, log))
+        self._on_end(DenoisingEnd(job.wish.node, job.made if nodes else None, message, log))
 
     def _forget_answer(self) -> None:
         answer, self._answer = self._answer, None

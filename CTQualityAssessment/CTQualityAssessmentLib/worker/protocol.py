@@ -46,9 +46,9 @@ holds ``assessment.json`` and, where attention was asked for, ``attention.npz``;
 that. ``denoised`` says that the folder holds the voxels and the report, which lacks what is still to be looked at:
 lesions, measures, findings; after ``done`` it holds the report as far as the run came (``partial`` after a cancel).
 Both are read with :func:`~CTQualityAssessmentLib.worker.exchange.read_denoised`; a cancel before ``denoised`` leaves
-nothing. After a ``subtract`` the folder holds what :func:`~CTQualityAssessmentLib.worker.exchange.read_difference` reads.
-``pid`` is the process that works: under a launcher another one than the host started. ``kind`` is one of
-:data:`ERROR_KINDS`. No message holds a patient tag, UID or date, and none but ``folder`` a path.
+nothing. After a ``subtract`` read :func:`~CTQualityAssessmentLib.worker.exchange.read_difference`. ``pid`` is the
+process that works: under a launcher another one than the host started. ``kind`` is one of :data:`ERROR_KINDS`. No
+message holds a patient tag, UID or date, and none but ``folder`` a path.
 """
 
 from __future__ import annotations
