@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 from CTQualityAssessmentLib.networks.tfkt import SIZES, TfktConfig
 
+from Training.data.folds import SPLITS
+
 #: Data of stage A that needs no folder, see :mod:`Training.data.photographs`.
 PHOTOGRAPHS = "photographs"
 
@@ -49,6 +51,7 @@ class TfktRecipe:
         held_out: patients never trained on, in no fold.
         labels: how many labelled CT images are used, drawn at random; None for all.
         folds: number of folds; ``fold``: which one validates, None trains on all of them.
+        split: how folds are made, one of :data:`Training.data.folds.SPLITS`.
         network: ``size``, one of :data:`SIZES`, and fields of :class:`TfktConfig` that differ from it.
         ema: decay of the averaged weights, which are the ones that are kept; 0 keeps the last ones.
         select: whether the stages on CT keep the weights of their best validation error instead, as published; it needs
@@ -69,6 +72,7 @@ class TfktRecipe:
     labels: int | None = None
     folds: int = 10
     fold: int | None = None
+    split: str = "patients"
     network: dict[str, Any] = field(default_factory=lambda: {"size": "compact"})
     ema: float = 0.0
     select: bool = False
@@ -78,17 +82,30 @@ class TfktRecipe:
     seed: int = 1
 
     @property
+    def size(self) -> str:
+        """One of :data:`SIZES`."""
+        return str(self.network.get("size", "compact"))
+
+    @property
+    def natural_words(self) -> str | None:
+        """What stage A was trained on, for a card; None without it."""
+        if self.natural is None:
+            return None
+        if self.natural_data == PHOTOGRAPHS:
+            return "graded distortions of photographs that come with scikit-image"
+        return f"the rated images of '{Path(self.natural_data).name}'"
+
+    @property
     def config(self) -> TfktConfig:
         """Shape of the network.
 
         Raises:
             ValueError: an unknown size or field.
         """
-        overrides = dict(self.network)
-        size = overrides.pop("size", "compact")
-        if size not in SIZES:
-            raise ValueError(f"TFKT comes in the sizes {', '.join(SIZES)}, not {size!r}.")
-        return TfktConfig.from_dict({**SIZES[size].to_dict(), **overrides})
+        if self.size not in SIZES:
+            raise ValueError(f"TFKT comes in the sizes {', '.join(SIZES)}, not {self.size!r}.")
+        overrides = {name: value for name, value in self.network.items() if name != "size"}
+        return TfktConfig.from_dict({**SIZES[self.size].to_dict(), **overrides})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, for logs and bundles."""
@@ -118,4 +135,11 @@ def read_tfkt_recipe(path: Path, overrides: dict[str, Any] | None = None) -> Tfk
     recipe = TfktRecipe(**values)
     if recipe.select and recipe.fold is None:
         raise ValueError("a recipe that keeps the best weights needs a fold to judge them on")
+    if recipe.split not in SPLITS:
+        raise ValueError(f"folds are made by {', '.join(SPLITS)}, not {recipe.split!r}")
     return recipe
+
+
+def is_tfkt(recipe: Path) -> bool:
+    """Whether a recipe is one of TFKT."""
+    return "hybrid" in yaml.safe_load(recipe.read_text(encoding="utf-8"))

@@ -27,7 +27,8 @@ from torch import Tensor, nn
 
 from Training.command import run_command
 from Training.data.augment import augment
-from Training.data.challenge import LabelledImage, patient_folds, read_challenge_folder
+from Training.data.challenge import LabelledImage, read_challenge_folder
+from Training.data.folds import grouped, make_folds
 from Training.data.opinions import read_opinions
 from Training.data.photographs import graded_photographs
 from Training.loop import Loop, RunError, cosine_share
@@ -110,9 +111,11 @@ def batch_of(images: Sequence[Viewed], stage: Stage, step: int, seed: int, hand:
 def ct_images(recipe: TfktRecipe) -> tuple[list[LabelledImage], list[LabelledImage]]:
     """CT images to train on, as few as the recipe says, and to validate on; held-out patients are in neither."""
     usable = [one for one in read_challenge_folder(Path(recipe.data)) if one.patient not in recipe.held_out]
+    if recipe.split == "similar slices":
+        usable = grouped(usable)
     training, validation = usable, []
     if recipe.fold is not None:
-        chosen = set(patient_folds(usable, recipe.folds, recipe.seed)[recipe.fold])
+        chosen = set(make_folds(usable, recipe.folds, recipe.seed, recipe.split)[recipe.fold])
         training = [one for n, one in enumerate(usable) if n not in chosen]
         validation = [usable[n] for n in sorted(chosen)]
     if recipe.labels is not None:

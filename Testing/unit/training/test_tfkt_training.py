@@ -13,9 +13,11 @@ import torch
 
 pytest.importorskip("accelerate")
 
+from CTQualityAssessmentLib.models import load_bundle
 from safetensors.torch import load_file
 
-from Training import train_tfkt
+from Training import evaluate, export, train_tfkt
+from Training.data.challenge import read_challenge_folder
 from Training.loop import Loop, RunError
 from Training.tfkt_recipe import read_tfkt_recipe
 from Training.train_tfkt import Best, ct_images, predict, train
@@ -182,3 +184,25 @@ def test_a_stage_without_a_length_is_refused(data, tmp_path):
         recipe_for(data, tmp_path, stem={"batch": 4, "lr": 1e-3})
     with pytest.raises(ValueError, match="colour"):
         recipe_for(data, tmp_path, colour=1)
+
+
+def test_a_run_becomes_a_bundle_that_scores_as_the_run_did(data, tmp_path, monkeypatch):
+    """Half precision may round, no more; what was evaluated is what is shipped."""
+    monkeypatch.setattr(export, "native_slices", lambda held_out: [])
+    recipe = recipe_for(data, tmp_path)
+    network = train(recipe, tmp_path / "run")
+    bundle = export.export(tmp_path / "run", tmp_path / "models")
+    model = load_bundle(bundle, "cpu")
+    images, _ = ct_images(recipe)
+    pixels = torch.from_numpy(np.stack([one.read() for one in images]))[:, None]
+    np.testing.assert_allclose(model.scorer(pixels).scores, predict(network, images), atol=5e-3)
+    assert (model.novelty(model.scorer(pixels).features) < 1).all()
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
+    assert metadata["ctqa"]["network"] == "tfkt" and "scikit-image" in metadata["description"]
+    card = (bundle / "docs" / "README.md").read_text()
+    assert "no measure of its own doubt" in card and str(data) not in card
+    tested = [one for one in read_challenge_folder(data) if one.patient == "p4"]
+    for folder in (tmp_path / "run", bundle):
+        np.testing.assert_allclose(
+            predict(evaluate.load_network(folder, ("p4",)), tested), predict(network, tested), atol=5e-3
+        )
