@@ -6,10 +6,11 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from CTQualityAssessmentLib.measures import NoisePowerSpectrum
 from CTQualityAssessmentLib.results import ModelIdentity
 
 #: Raised by a minor step when a field is added, by a major one when a field changes its meaning or goes.
-DENOISING_VERSION = "1.0"
+DENOISING_VERSION = "1.1"
 #: Below this share of a lesion's signal the guard raises its flag.
 LEAST_KEPT = 0.9
 #: Shown wherever scores of a denoised volume are shown.
@@ -55,6 +56,8 @@ class Retention:
         kept: mean share of the signal, 1 is all of it; None without a lesion.
         interval: 95 % bootstrap interval of it over the lesions.
         lowest_tenth: the 10th percentile over the lesions.
+        least_slice, least_slice_kept: the slice along the acquisition axis whose lesions kept least, and the mean share
+            that they kept; None without a lesion.
     """
 
     diameter_mm: float
@@ -65,6 +68,8 @@ class Retention:
     kept: float | None = None
     interval: tuple[float, float] | None = None
     lowest_tenth: float | None = None
+    least_slice: int | None = None
+    least_slice_kept: float | None = None
 
     @property
     def flagged(self) -> bool:
@@ -93,10 +98,19 @@ class TissueBias:
 
 @dataclass(frozen=True)
 class BeforeAfter:
-    """One figure of the original and of the denoised volume; None where it could not be measured."""
+    """One figure of the original and of the denoised volume; None where it was not measured, and ``reason`` why."""
 
     before: float | None
     after: float | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class SpectraBeforeAfter:
+    """The noise power spectrum of the original and of the denoised volume; None where it could not be measured."""
+
+    before: NoisePowerSpectrum | None
+    after: NoisePowerSpectrum | None
 
 
 @dataclass(frozen=True)
@@ -111,6 +125,7 @@ class DenoisingReport:
         device, seconds, versions: where, how long, with what.
         retention: the guard's findings; empty where it did not run.
         measures: physical measures before and after, by name of :data:`~CTQualityAssessmentLib.measures.FIGURES`.
+        noise_power: the noise power spectra, where the measures were taken.
         bias: by tissue.
         scores: mean score of the volume before and after, where it was asked for.
         warnings: sentences to read first.
@@ -126,6 +141,7 @@ class DenoisingReport:
     versions: dict[str, str]
     retention: tuple[Retention, ...] = ()
     measures: dict[str, BeforeAfter] | None = None
+    noise_power: SpectraBeforeAfter | None = None
     bias: dict[str, TissueBias] | None = None
     scores: BeforeAfter | None = None
     warnings: tuple[str, ...] = ()

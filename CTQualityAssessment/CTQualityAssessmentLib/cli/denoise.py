@@ -64,7 +64,7 @@ def denoise(
     scores: Annotated[bool, typer.Option("--scores", help="Also score the volume before and after; slow.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print denoising.json to standard output.")] = False,
 ) -> None:
-    """Take noise out of a CT volume: denoised.nii.gz on the same grid in HU, and denoising.json.
+    """Take noise out of a CT volume: denoised.nii.gz on the same grid in HU, denoising.json, and index.html.
 
     The input is not changed. Air, table and padding keep their values. Lesions are put into slices of this volume for
     trial, to see whether they survive.
@@ -76,6 +76,7 @@ def denoise(
         from CTQualityAssessmentLib.denoising import DenoisingReport, Strength
         from CTQualityAssessmentLib.models import DEFAULT_DENOISER, load_denoiser
         from CTQualityAssessmentLib.reporting.denoising_file import denoising_to_json, write_denoising
+        from CTQualityAssessmentLib.reporting.denoising_page import write_denoising_page
         from CTQualityAssessmentLib.reporting.folder import result_folder, writing
         from CTQualityAssessmentLib.reporting.volume_file import FORMATS, check_format, write_volume
 
@@ -115,6 +116,9 @@ def denoise(
                 if residual:
                     write_volume(folder / f"residual{ending}", taken_away(volume, result))
                 write_denoising(folder, report)
+                names = tuple(sorted(one.name for one in folder.iterdir()))
+                page = folder / "index.html"
+                write_denoising_page(page, report, original=volume, denoised=result, files=names, dicom=dicom)
                 if files is not None:
                     _write_series(out / "dicom", files, result, report, progress)
                 opened.close()
@@ -158,6 +162,7 @@ def _compared(
         before_and_after,
         lesions_kept,
         slice_denoiser,
+        spectra_before_and_after,
         tissue_bias,
     )
     from CTQualityAssessmentLib.assessment.measures import measure_volume
@@ -169,7 +174,12 @@ def _compared(
         before, after = measure_volume(volume, **calls), measure_volume(result, **calls)
         bias = tissue_bias(volume, result, **calls)
         if not (before.partial or after.partial):
-            report = replace(report, measures=before_and_after(before, after), bias=bias)
+            report = replace(
+                report,
+                measures=before_and_after(before, after),
+                noise_power=spectra_before_and_after(before, after),
+                bias=bias,
+            )
     if scores and not cancelled():
         report = _scored(report, volume, result, progress, cancelled)
     return report

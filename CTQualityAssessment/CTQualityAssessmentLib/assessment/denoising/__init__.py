@@ -1,6 +1,10 @@
 """Denoising of a volume, what it changes, and whether lesions survive it."""
 
-from CTQualityAssessmentLib.assessment.denoising.comparison import before_and_after, tissue_bias
+from CTQualityAssessmentLib.assessment.denoising.comparison import (
+    before_and_after,
+    spectra_before_and_after,
+    tissue_bias,
+)
 from CTQualityAssessmentLib.assessment.denoising.engine import Denoising, NotDenoisableError, denoise_volume, residual
 from CTQualityAssessmentLib.assessment.denoising.guard import lesions_kept, slice_denoiser
 from CTQualityAssessmentLib.assessment.denoising.strength import blend
@@ -14,5 +18,6 @@ __all__ = [
     "lesions_kept",
     "residual",
     "slice_denoiser",
+    "spectra_before_and_after",
     "tissue_bias",
 ]
