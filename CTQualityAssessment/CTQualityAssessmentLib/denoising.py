@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from CTQualityAssessmentLib.measures import NoisePowerSpectrum
-from CTQualityAssessmentLib.results import ModelIdentity
+from CTQualityAssessmentLib.results import ModelIdentity, known_fields
 
 #: Raised by a minor step when a field is added, by a major one when a field changes its meaning or goes.
 DENOISING_VERSION = "1.1"
@@ -114,6 +115,33 @@ class SpectraBeforeAfter:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """A box in which the lesion detector saw something: no diagnosis.
+
+    Attributes:
+        first_slice, last_slice: along the acquisition axis, both included.
+        left, top, right, bottom: in pixels of the slice in radiological view; pixel n covers [n, n + 1].
+        probability: the detector's highest, in (0, 1].
+    """
+
+    first_slice: int
+    last_slice: int
+    left: float
+    top: float
+    right: float
+    bottom: float
+    probability: float
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the lesion detector marks in the original and in the denoised volume, most probable first."""
+
+    before: tuple[Finding, ...]
+    after: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
 class DenoisingReport:
     """Everything that is told about a denoising.
 
@@ -128,7 +156,10 @@ class DenoisingReport:
         noise_power: the noise power spectra, where the measures were taken.
         bias: by tissue.
         scores: mean score of the volume before and after, where it was asked for.
+        findings: boxes of the lesion detector before and after, where it was asked for.
         warnings: sentences to read first.
+        input_sha256, result_sha256: of the voxels before and after, see
+            :meth:`~CTQualityAssessmentLib.volume.Volume.voxel_sha256`; None where they are not known.
     """
 
     model: ModelIdentity
@@ -144,8 +175,18 @@ class DenoisingReport:
     noise_power: SpectraBeforeAfter | None = None
     bias: dict[str, TissueBias] | None = None
     scores: BeforeAfter | None = None
+    findings: Findings | None = None
     warnings: tuple[str, ...] = ()
+    input_sha256: str | None = None
+    result_sha256: str | None = None
     schema_version: str = DENOISING_VERSION
+
+    def unexamined(self) -> DenoisingReport:
+        """The same without what was found by looking at the result."""
+        nothing = dict.fromkeys(
+            ("measures", "noise_power", "bias", "scores", "findings", "input_sha256", "result_sha256")
+        )
+        return replace(self, retention=(), **nothing)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types only, ready for ``json.dumps(..., allow_nan=False)``."""
@@ -153,3 +194,52 @@ class DenoisingReport:
         for one, found in zip(plain["retention"], self.retention, strict=True):
             one["flagged"] = found.flagged
         return plain
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> DenoisingReport:
+        """Inverse of :meth:`to_dict`; what a later minor version added is passed over.
+
+        Raises:
+            KeyError, TypeError, ValueError: not such a dictionary, or of another major schema version.
+        """
+        version = str(plain.get("schema_version", ""))
+        if version.split(".")[0] != DENOISING_VERSION.split(".")[0]:
+            raise ValueError(f"denoising schema {version or 'missing'} is not readable by schema {DENOISING_VERSION}")
+        given = known_fields(cls, dict(plain))
+        given["model"] = ModelIdentity(**known_fields(ModelIdentity, given["model"]))
+        given["strength"] = Strength(**known_fields(Strength, given["strength"]))
+        given["retention"] = tuple(_retention(one) for one in given["retention"])
+        given["warnings"] = tuple(given["warnings"])
+        if given["measures"] is not None:
+            given["measures"] = {name: _pair(one) for name, one in given["measures"].items()}
+        if given.get("noise_power") is not None:
+            given["noise_power"] = SpectraBeforeAfter(*(_spectrum(given["noise_power"][one]) for one in _SIDES))
+        if given["bias"] is not None:
+            given["bias"] = {name: TissueBias(**known_fields(TissueBias, one)) for name, one in given["bias"].items()}
+        if given["scores"] is not None:
+            given["scores"] = _pair(given["scores"])
+        if given.get("findings") is not None:
+            given["findings"] = Findings(
+                *(tuple(Finding(**known_fields(Finding, one)) for one in given["findings"][side]) for side in _SIDES)
+            )
+        return cls(**given)
+
+
+_SIDES = ("before", "after")
+
+
+def _pair(plain: Mapping[str, Any]) -> BeforeAfter:
+    return BeforeAfter(**known_fields(BeforeAfter, dict(plain)))
+
+
+def _spectrum(plain: Mapping[str, Any] | None) -> NoisePowerSpectrum | None:
+    if plain is None:
+        return None
+    return NoisePowerSpectrum(tuple(plain["frequency_per_mm"]), tuple(plain["power"]), plain["regions"])
+
+
+def _retention(plain: Mapping[str, Any]) -> Retention:
+    given = known_fields(Retention, dict(plain))
+    if given["interval"] is not None:
+        given["interval"] = tuple(given["interval"])
+    return Retention(**given)

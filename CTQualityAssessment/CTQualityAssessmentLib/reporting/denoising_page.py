@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from CTQualityAssessmentLib.colours import DIFFERENCE
-from CTQualityAssessmentLib.denoising import SCORER_WARNING, DenoisingReport, Retention
+from CTQualityAssessmentLib.denoising import SCORER_WARNING, DenoisingReport, Finding, Findings, Retention
 from CTQualityAssessmentLib.measures import TISSUES
 from CTQualityAssessmentLib.reporting.denoising_words import (
     DENOISING_DISCLAIMER,
@@ -14,6 +15,7 @@ from CTQualityAssessmentLib.reporting.denoising_words import (
     change_text,
     denoising_headline,
     denoising_sentences,
+    finding_counts,
     lesion_text,
     percent_kept,
     signed,
@@ -21,6 +23,9 @@ from CTQualityAssessmentLib.reporting.denoising_words import (
 from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS, number_text
 from CTQualityAssessmentLib.reporting.page_parts import can_draw, css_gradient, data_uri, page_template
 from CTQualityAssessmentLib.volume import Volume
+
+#: Boxes in the table for each side.
+_MOST_FINDINGS = 5
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class DenoisingView:
         figures: label, before, after, change, how to read it.
         tissues: tissue, mean change, area.
         scores: before, after; with ``scorer_warning``.
+        findings: boxes of the lesion detector before and after, side by side; None where it was not asked.
         slices: pictures; empty where none could be drawn.
         scale_hu: where the colours of the differences end.
         spectra: the noise power spectra as data URI.
@@ -59,6 +65,8 @@ class DenoisingView:
     figures: tuple[tuple[str, ...], ...]
     tissues: tuple[tuple[str, str, str], ...]
     scores: tuple[str, str] | None
+    findings: tuple[tuple[str, str], ...] | None
+    finding_counts: str = ""
     slices: tuple[_ShownSlice, ...] = ()
     scale_hu: float | None = None
     window: str = ""
@@ -114,6 +122,8 @@ def denoising_view(
         figures=_figure_rows(report),
         tissues=_tissue_rows(report),
         scores=None if report.scores is None else (_score(report.scores.before), _score(report.scores.after)),
+        findings=None if report.findings is None else _finding_rows(report.findings),
+        finding_counts="" if report.findings is None else finding_counts(report.findings),
         slices=slices,
         scale_hu=scale_hu,
         window=window,
@@ -193,6 +203,16 @@ def _tissue_rows(report: DenoisingReport) -> tuple[tuple[str, str, str], ...]:
         else (name, "n/a: not in view", "n/a")
         for name in TISSUES
     )
+
+
+def _finding_rows(findings: Findings) -> tuple[tuple[str, str], ...]:
+    sides = ([_finding(one) for one in side[:_MOST_FINDINGS]] for side in (findings.before, findings.after))
+    return tuple(zip_longest(*sides, fillvalue="")) or (("none", "none"),)
+
+
+def _finding(one: Finding) -> str:
+    slices = f"{one.first_slice}-{one.last_slice}" if one.last_slice > one.first_slice else f"{one.first_slice}"
+    return f"{slices}, {one.probability:.2f}"
 
 
 def _score(value: float | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from CTQualityAssessmentLib.denoising import LEAST_KEPT, DenoisingReport, Retention
+from CTQualityAssessmentLib.denoising import LEAST_KEPT, DenoisingReport, Findings, Retention
 from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS
 
 DENOISING_DISCLAIMER = "A research tool, not a medical device. Look at the residual: it must show noise and no anatomy."
@@ -26,8 +26,16 @@ def report_lines(report: DenoisingReport) -> list[str]:
         lines.append(f"Mean change of HU: {moved}")
     if report.scores is not None:
         lines.append(f"Mean score: {_number(report.scores.before)} before, {_number(report.scores.after)} after")
+    if report.findings is not None:
+        lines.append(finding_counts(report.findings))
     lines += [f"Warning: {warning}" for warning in report.warnings]
     return [*lines, f"{report.model.statement} {DENOISING_DISCLAIMER}"]
+
+
+def finding_counts(findings: Findings) -> str:
+    """How many boxes the detector marks before and after."""
+    before, after = len(findings.before), len(findings.after)
+    return f"Boxes of the lesion detector (no diagnosis): {before} before, {after} after"
 
 
 def percent_kept(share: float) -> str:
