@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: Boxes of neighbouring slices are one finding from this intersection over union.
 _SAME = 0.3
-LEAST_PROBABILITY = 0.3
+LEAST_PROBABILITY = 0.5
 MOST_FINDINGS = 20
 
 
