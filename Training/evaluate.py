@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import torch
 from CTQualityAssessmentLib.models import load_bundle
-from CTQualityAssessmentLib.networks.clinreadnet import clinreadnet
 from numpy.typing import NDArray
 
 from Training.command import run_command
@@ -28,6 +27,7 @@ from Training.data.builder import HELD_OUT
 from Training.data.challenge import LabelledImage, read_challenge_folder
 from Training.data.noise_level import NoiseRegression, noise_levels
 from Training.metrics.agreement import MEASURES, band_plcc, bootstrap, overall, pair_order
+from Training.resnet import build_network
 from Training.train import predict
 from Training.whole_files import write_json
 
@@ -99,7 +99,7 @@ def load_network(folder: Path, held_out: tuple[str, ...]) -> torch.nn.Module:
         return load_bundle(folder, "cpu").network
     from safetensors.torch import load_file
 
-    network = clinreadnet(**description["network"])
+    network = build_network(description["network"])
     network.load_state_dict(load_file(folder / "weights.safetensors"))
     return network.eval()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,31 +18,20 @@ import numpy as np
 import torch
 from CTQualityAssessmentLib import __version__
 from CTQualityAssessmentLib.models.novelty import NoveltyModel
-from CTQualityAssessmentLib.networks.clinreadnet import clinreadnet
 from CTQualityAssessmentLib.windows import WINDOWS
 
 from Training.bundle_folder import write_bundle
-from Training.data.challenge import LabelledImage, read_challenge_folder
+from Training.command import run_command
+from Training.data.folds import Rated
 from Training.data.sources import PATIENTS, data_folder
+from Training.data_account import DataAccount, rated_account, simulated_account
+from Training.loop import RunError
 from Training.model_card import model_card
 from Training.recipe import Recipe, read_recipe
-from Training.train import split
+from Training.resnet import build_network
+from Training.train import read_images, split
 from Training.whole_files import write_text
 
-STATEMENT = (
-    "Default weights: trained on simulated dose and view reduction with surrogate labels, not on radiologists' scores. "
-    "A relative index of noise and streaks; not a clinical rating and not a medical device."
-)
-LIMITS = (
-    "The labels are a full-reference fidelity mapped to the published score distribution; no radiologist rated them.",
-    "The images are 2D parallel-beam simulations from slices that were denoised first: no fan or cone geometry, "
-    "scatter, beam hardening, metal or motion.",
-    "Trained on chest and abdomen of adults, labelled in the soft-tissue window; head, extremities, children and MR "
-    "are out of scope.",
-    "Every image that it learned from was reconstructed by filtered back projection with fresh noise. The labels "
-    "reward what takes noise away: do not use it alone to judge a denoiser or an iterative reconstruction.",
-    "Noise lowers the label whatever its reason, so a sharp kernel may score lower even where it is the right choice.",
-)
 INTENDED_USE = (
     "Research and quality work by radiologists and medical physicists who compare CT acquisitions. Not for diagnosis, "
     "not for accepting or rejecting an examination without looking at it."
@@ -50,7 +40,7 @@ _TEMPERATURE_NAMES = {2.0: "scan", 1.0: "read", 0.5: "focus"}
 
 
 @torch.inference_mode()
-def fit_novelty(network: torch.nn.Module, images: list[LabelledImage], native: list[np.ndarray]) -> NoveltyModel:
+def fit_novelty(network: torch.nn.Module, images: Sequence[Rated], native: list[np.ndarray]) -> NoveltyModel:
     """Novelty statistics from training images and from the untouched slices of the training patients.
 
     The untouched slices carry the noise texture of real scanners, which the simulation does not have.
@@ -82,22 +72,22 @@ def export(run: Path, parent: Path, evaluation: list[dict[str, Any]] | None = No
     """Writes the bundle ``parent/<name of the recipe>`` and returns its folder; an older one is replaced at the end.
 
     Raises:
-        ValueError: the run is not finished, the data were not simulated, so that the card's account of them would be
-            false, or the weights are too large to ship.
+        RunError: the run is not finished.
+        ValueError: the weights are too large to ship.
     """
     from safetensors.torch import load_file
 
     if not (run / "weights.safetensors").is_file():
-        raise ValueError("the run has no weights.safetensors, so it is not finished: call Training.train again with it")
+        raise RunError("The run is not finished: it has no weights.safetensors.", "Call its training command again.")
     recipe = read_recipe(run / "recipe.json")
-    if not (Path(recipe.data) / "surrogate.json").is_file():
-        raise ValueError("only runs on data of Training.data.build can be exported: the model card describes those")
-    network = clinreadnet(**recipe.network)
+    simulated = (Path(recipe.data) / "surrogate.json").is_file()
+    network = build_network(recipe.network)
     weights = load_file(run / "weights.safetensors")
     network.load_state_dict(weights)
-    trained, _ = split(recipe, read_challenge_folder(Path(recipe.data)))
+    trained, _ = split(recipe, read_images(recipe))
     chosen = trained[:: max(1, len(trained) // 300)]
-    novelty = fit_novelty(network, chosen, native_slices(recipe.held_out))
+    novelty = fit_novelty(network, chosen, native_slices(recipe.held_out) if simulated else [])
+    account = simulated_account(recipe.held_out) if simulated else rated_account(Path(recipe.data).name, recipe.split)
 
     tensors = {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
     tensors |= {f"novelty.{k}": v.float() for k, v in novelty.tensors().items()}
@@ -105,7 +95,7 @@ def export(run: Path, parent: Path, evaluation: list[dict[str, Any]] | None = No
         parent,
         recipe.to_dict(),
         tensors,
-        lambda sha256: bundle_metadata(recipe, network, sha256, trained, evaluation),
+        lambda sha256: bundle_metadata(recipe, network, sha256, trained, evaluation, account),
         model_card,
         _INFERENCE,
     )
@@ -133,13 +123,14 @@ def bundle_metadata(
     recipe: Recipe,
     network: torch.nn.Module,
     sha256: str,
-    trained: list[LabelledImage],
+    trained: Sequence[Rated],
     evaluation: list[dict[str, Any]] | None,
+    account: DataAccount,
 ) -> dict[str, Any]:
     """``metadata.json``: MONAI's fields, and ours under "ctqa"."""
     import monai
 
-    sources = _collections(recipe.held_out)
+    patients = sorted({i.patient for i in trained}) if account.simulated else []  # a hospital's are nobody's business
     return {
         "version": __version__,
         "changelog": {__version__: "first weights"},
@@ -153,8 +144,8 @@ def bundle_metadata(
         "2606.10372: score 0-4 a slice.",
         "authors": "CTQualityAssessment developers",
         "copyright": "Apache-2.0",
-        "data_source": "; ".join(sources) + "; and this project's own abdomen phantom",
-        "data_type": "simulated",
+        "data_source": "; ".join(account.sources),
+        "data_type": "simulated" if account.simulated else "rated",
         "intended_use": INTENDED_USE,
         "references": [
             "ClinReadNet, arXiv 2606.10372 (abstract)",
@@ -195,24 +186,19 @@ def bundle_metadata(
             "window": "ldctiqa",
             "input_size": 512,
             "sha256": sha256,
-            "simulated_labels": True,
-            "statement": STATEMENT,
-            "limits": list(LIMITS),
+            "simulated_labels": account.simulated,
+            "statement": account.statement,
+            "limits": list(account.limits),
+            "training_data": account.images,
+            "figures": account.figures,
             "parameters": sum(p.numel() for p in network.parameters()),
             "training_images": len(trained),
-            "training_patients": sorted({i.patient for i in trained}),
+            "training_patients": patients,
             "held_out_patients": list(recipe.held_out),
             "trained_with": {"python": platform.python_version(), "torch": torch.__version__},
             "evaluation": evaluation or [],
         },
     }
-
-
-def _collections(held_out: tuple[str, ...]) -> list[str]:
-    """Title, DOI and licence of the collections that were trained on, from the data folder's manifest."""
-    manifest = json.loads((data_folder() / "manifest.json").read_text(encoding="utf-8"))
-    trained = {f"ct/volumes/{name}.nii.gz" for name, patient in PATIENTS.items() if patient not in held_out}
-    return sorted({f"{entry['collection']}, {entry['licence']}" for entry in manifest if entry["file"] in trained})
 
 
 #: Lets ``python -m monai.bundle run`` use the bundle; this project's engine does not read it.
@@ -237,9 +223,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="run folder of Training.train, or a bundle")
     parser.add_argument("--to", type=Path, help="folder that bundles live in")
-    parser.add_argument("--evaluation", type=Path, help="table written by Training.evaluate --out")
+    parser.add_argument(
+        "--evaluation", type=Path, help="table of Training.evaluate --out, or report.json of Training.challenge"
+    )
     arguments = parser.parse_args()
     evaluation = json.loads(arguments.evaluation.read_text(encoding="utf-8")) if arguments.evaluation else None
+    if isinstance(evaluation, dict):
+        evaluation = evaluation["rows"]
     if (arguments.run / "configs").is_dir():
         if evaluation is None:
             parser.error("a bundle needs --evaluation: the figures to write into it")
@@ -251,4 +241,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)
