@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from CTQualityAssessmentLib.models import LoadedModel, load_bundle
+from CTQualityAssessmentLib.networks.grad_cam import TfktScorer
 from CTQualityAssessmentLib.networks.ordinal_scores import score_distribution
 from CTQualityAssessmentLib.networks.slice_scorer import SliceReading
+from CTQualityAssessmentLib.networks.tfkt import Tfkt
 from CTQualityAssessmentLib.results import ModelIdentity
 from CTQualityAssessmentLib.windows import WINDOWS
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ from safetensors.torch import load_file
 
 from Training.data.folds import Rated
 from Training.resnet import build_network
+from Training.tfkt_recipe import is_tfkt, read_tfkt_recipe
 
 
 class _GradesScorer:
@@ -36,8 +39,12 @@ class _GradesScorer:
 
 
 def load_run(folder: Path) -> torch.nn.Module:
-    """The network of a run folder of :mod:`Training.train`, for evaluation."""
-    network = build_network(json.loads((folder / "recipe.json").read_text(encoding="utf-8"))["network"])
+    """The network of a run folder of :mod:`Training.train` or :mod:`Training.train_tfkt`, for evaluation."""
+    recipe = folder / "recipe.json"
+    if is_tfkt(recipe):
+        network: torch.nn.Module = Tfkt(read_tfkt_recipe(recipe).config)
+    else:
+        network = build_network(json.loads(recipe.read_text(encoding="utf-8"))["network"])
     network.load_state_dict(load_file(folder / "weights.safetensors"))
     return network.eval()
 
@@ -59,7 +66,8 @@ def load_scorer(folder: Path, held_out: tuple[str, ...], device: str = "auto") -
     sha256 = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
     chosen = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else "cpu")
     identity = ModelIdentity(folder.name, "0", sha256, "ldctiqa", "run", True, "A training run.")
-    scorer = _GradesScorer(load_run(folder).to(chosen).requires_grad_(False))
+    network = load_run(folder).to(chosen).requires_grad_(False)
+    scorer = TfktScorer(network) if isinstance(network, Tfkt) else _GradesScorer(network)
     return LoadedModel(scorer, identity, WINDOWS["ldctiqa"], 512, chosen, None)
 
 
