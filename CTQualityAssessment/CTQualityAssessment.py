@@ -210,9 +210,10 @@ class CTQualityAssessmentLogic(ScriptedLoadableModuleLogic):
 
 
 class CTQualityAssessmentTest(PanelSelfTest, ScriptedLoadableModuleTest):
-    """Tests inside the application, see :class:`PanelSelfTest`; they need no package and no model."""
+    """Tests inside the application, see :class:`PanelSelfTest`; all but one need no package."""
 
     def runTest(self) -> None:
         """What the button Reload & Test runs."""
         for name in unittest.TestLoader().getTestCaseNames(type(self)):
-            getattr(self, name)()
+            with contextlib.suppress(unittest.SkipTest):
+                getattr(self, name)()
