@@ -7,6 +7,7 @@ import slicer
 import slicer.util
 import vtk
 from numpy.typing import NDArray
+from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
 
 from CTQualityAssessmentLib.mrml.errors import NonLinearTransformError, UnsuitableNodeError
 from CTQualityAssessmentLib.volume import Volume, acquisition_axis_from_affine
@@ -17,7 +18,8 @@ ACQUISITION_AXIS = "CTQA.acquisitionAxis"
 
 #: As in reading: what lies below the 12-bit scale becomes air, padding such as -2000 and -3024 and noise in air alike,
 #: so that a series gives the same voxels whether our reader or the application loaded it.
-_AIR_HU = -1024
+AIR_HU = -1024
+_IN_CACHE = 2**18
 
 
 def add_volume(scene: slicer.vtkMRMLScene, volume: Volume, name: str = "CT") -> slicer.vtkMRMLScalarVolumeNode:
@@ -25,8 +27,12 @@ def add_volume(scene: slicer.vtkMRMLScene, volume: Volume, name: str = "CT") -> 
 
     ``name`` appears in the scene and in saved files: keep patient identifiers out of it.
     """
-    node = add_scalar_volume(scene, volume.hu, volume.ijk_to_ras, name)
-    node.SetAttribute(ACQUISITION_AXIS, str(volume.acquisition_axis))
+    return show_as_ct(add_scalar_volume(scene, volume.hu, volume.ijk_to_ras, name), volume.acquisition_axis)
+
+
+def show_as_ct(node: slicer.vtkMRMLScalarVolumeNode, acquisition_axis: int) -> slicer.vtkMRMLScalarVolumeNode:
+    """Say on a node that it is CT in HU, with this acquisition axis, and give it the soft-tissue window."""
+    node.SetAttribute(ACQUISITION_AXIS, str(acquisition_axis))
     node.SetVoxelValueQuantity(_code("112031", "DCM", "Attenuation Coefficient"))
     node.SetVoxelValueUnits(_code("[hnsf'U]", "UCUM", "Hounsfield unit"))
     window = WINDOWS["soft-tissue"]
@@ -39,7 +45,7 @@ def add_volume(scene: slicer.vtkMRMLScene, volume: Volume, name: str = "CT") -> 
 def add_scalar_volume(
     scene: slicer.vtkMRMLScene, values: NDArray[np.generic], ijk_to_ras: NDArray[np.float64], name: str
 ) -> slicer.vtkMRMLScalarVolumeNode:
-    """A scalar volume node with a display node.
+    """A scalar volume node with a display node, whose window the caller sets.
 
     Args:
         scene: where it goes.
@@ -47,10 +53,28 @@ def add_scalar_volume(
         ijk_to_ras: 4 x 4, millimetres; may be oblique, sheared and left-handed.
         name: of the node.
     """
+    node = _empty_volume(scene, ijk_to_ras, name)
+    slicer.util.updateVolumeFromArray(node, values)
+    return node
+
+
+def add_image(
+    scene: slicer.vtkMRMLScene, image: vtk.vtkImageData, ijk_to_ras: NDArray[np.float64], name: str
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """As :func:`add_scalar_volume`, from image data that is taken over and not copied."""
+    node = _empty_volume(scene, ijk_to_ras, name)
+    node.SetAndObserveImageData(image)
+    return node
+
+
+def _empty_volume(
+    scene: slicer.vtkMRMLScene, ijk_to_ras: NDArray[np.float64], name: str
+) -> slicer.vtkMRMLScalarVolumeNode:
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
     node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(np.asarray(ijk_to_ras, dtype=np.float64)))
-    slicer.util.updateVolumeFromArray(node, values)
     node.CreateDefaultDisplayNodes()
+    # Before there are voxels: looking for a window by itself holds Slicer for seconds where there are many.
+    node.GetDisplayNode().SetAutoWindowLevel(False)
     node.AddDefaultStorageNode()
     # Else a left-handed grid comes back from a saved scene turned over, and slice indices point at other slices.
     node.GetStorageNode().SetForceRightHandedIJKCoordinateSystem(False)
@@ -72,6 +96,18 @@ def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode, acquisition_axis: int
         UnsuitableNodeError: the node is no scalar volume or is empty.
         NonLinearTransformError: it is under a transform that is not linear.
     """
+    check_scalar_volume(node)
+    matrix, axis = node_grid(node, acquisition_axis)
+    hu, warnings = settled_voxels(slicer.util.arrayFromVolume(node))
+    return Volume(hu, matrix, axis, warnings=(*warnings, *node_warnings(node)))
+
+
+def check_scalar_volume(node: slicer.vtkMRMLNode | None) -> None:
+    """Say what is wrong with a node that holds no grey values.
+
+    Raises:
+        UnsuitableNodeError: it is no scalar volume or is empty.
+    """
     if node is None or node.GetClassName() != "vtkMRMLScalarVolumeNode":
         raise UnsuitableNodeError(
             "The input is not a grey-value volume.",
@@ -80,12 +116,34 @@ def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode, acquisition_axis: int
     image = node.GetImageData()
     if image is None or image.GetNumberOfPoints() == 0 or image.GetNumberOfScalarComponents() != 1:
         raise UnsuitableNodeError("The volume holds no voxels.", "Load it again, or choose another volume.")
-    matrix, axis = node_grid(node, acquisition_axis)
-    hu, warnings = settled_voxels(slicer.util.arrayFromVolume(node))
+
+
+def node_warnings(node: slicer.vtkMRMLScalarVolumeNode) -> list[str]:
+    """What the node itself says against it, without a look at its voxels."""
     units = node.GetVoxelValueUnits()
     if units is not None and units.GetCodeValue() and units.GetCodeValue() != "[hnsf'U]":
-        warnings.append("The volume says that its values are not in Hounsfield units.")
-    return Volume(hu, matrix, axis, warnings=tuple(warnings))
+        return ["The volume says that its values are not in Hounsfield units."]
+    return []
+
+
+def empty_image(shape: tuple[int, int, int], dtype: np.dtype) -> vtk.vtkImageData:
+    """Image data for voxels ``[k, j, i]`` of that type, not filled yet: see :func:`voxels_in`."""
+    image = vtk.vtkImageData()
+    image.SetDimensions(*reversed(shape))
+    image.AllocateScalars(get_vtk_array_type(dtype), 1)
+    return image
+
+
+def image_of(values: NDArray[np.generic]) -> vtk.vtkImageData:
+    """Image data with a copy of the voxels ``[k, j, i]``."""
+    image = empty_image(values.shape, values.dtype)
+    voxels_in(image)[:] = values
+    return image
+
+
+def voxels_in(image: vtk.vtkImageData) -> NDArray[np.generic]:
+    """The voxels ``[k, j, i]`` of image data with one component, shared with it."""
+    return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(tuple(reversed(image.GetDimensions())))
 
 
 def node_grid(
@@ -131,24 +189,29 @@ def ijk_to_world(node: slicer.vtkMRMLVolumeNode) -> NDArray[np.float64]:
 def settled_voxels(array: NDArray[np.generic]) -> tuple[NDArray[np.generic], list[str]]:
     """Voxels as int16 or float32, finite and at least -1024 HU; copied only where something had to change."""
     warnings = []
+    lowest, highest = value_range(array)
     if np.issubdtype(array.dtype, np.floating):
         hu = array.astype(np.float32, copy=False)
-        highest = hu.max()
     else:
-        low, highest = int(array.min()), int(array.max())
-        fits = np.iinfo(np.int16).min <= low and highest <= np.iinfo(np.int16).max
+        fits = np.iinfo(np.int16).min <= lowest and highest <= np.iinfo(np.int16).max
         hu = array.astype(np.int16 if fits else np.float32, copy=False)
-    # The usual volume needs nothing, and two passes without memory of their own tell it, in a window that waits. NaN
-    # makes both ends NaN.
-    if hu.min() >= _AIR_HU and highest <= np.finfo(np.float32).max:
+    # The usual volume needs nothing, and one pass without memory of its own tells it, in a window that waits.
+    if lowest >= AIR_HU and highest <= np.finfo(np.float32).max:
         return hu, warnings
     # One comparison finds what lies below air and, being false for it, NaN; the upper bound finds infinity.
-    bad = ~((hu >= _AIR_HU) & (hu <= np.finfo(np.float32).max))
+    bad = ~((hu >= AIR_HU) & (hu <= np.finfo(np.float32).max))
     if bad.any():
         if not np.isfinite(hu).all():
             warnings.append("Voxels without a value were taken for air.")
-        hu = np.where(bad, hu.dtype.type(_AIR_HU), hu)
+        hu = np.where(bad, hu.dtype.type(AIR_HU), hu)
     return hu, warnings
+
+
+def value_range(array: NDArray[np.generic]) -> tuple[float, float]:
+    """Lowest and highest value, both NaN where one is; in pieces that the processor's cache holds, so read once."""
+    thick = max(1, _IN_CACHE // max(1, array[0].size))
+    pieces = [array[first : first + thick] for first in range(0, len(array), thick)]
+    return float(np.min([piece.min() for piece in pieces])), float(np.max([piece.max() for piece in pieces]))
 
 
 def _code(value: str, scheme: str, meaning: str) -> slicer.vtkCodedEntry:
