@@ -50,7 +50,7 @@ class Reader:
         device: see :func:`load_bundle`.
 
     Raises:
-        ValueError: it may have seen one of the ``held_out`` patients.
+        SeenPatientsError: it may have seen one of the ``held_out`` patients.
     """
 
     def __init__(self, folder: Path, held_out: tuple[str, ...], cache: Path, device: str = "auto") -> None:
