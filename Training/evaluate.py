@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +84,8 @@ def measure(
     return Row(name, len(images), figures, bands, {k: (v.right, v.pairs) for k, v in order.items()})
 
 
-def load_network(folder: Path, held_out: tuple[str, ...]) -> torch.nn.Module:
-    """The network of a bundle or of a run folder of :mod:`Training.train`.
+def load_network(folder: Path, held_out: tuple[str, ...]) -> tuple[torch.nn.Module, str]:
+    """The network of a bundle or of a run folder of :mod:`Training.train`, and what of an image it is to see.
 
     Raises:
         ValueError: it may have been trained on one of the ``held_out`` patients.
@@ -96,12 +96,13 @@ def load_network(folder: Path, held_out: tuple[str, ...]) -> torch.nn.Module:
     if not set(held_out) <= set(description["ctqa"]["held_out_patients"] if bundle else description["held_out"]):
         raise ValueError("a scorer may have seen one of the held-out patients; its figures would be too good")
     if bundle:
-        return load_bundle(folder, "cpu").network
+        loaded = load_bundle(folder, "cpu")
+        return loaded.network, loaded.picture
     from safetensors.torch import load_file
 
     network = clinreadnet(**description["network"])
     network.load_state_dict(load_file(folder / "weights.safetensors"))
-    return network.eval()
+    return network.eval(), description.get("picture", "whole")
 
 
 def evaluate(data: Path, scorers: dict[str, Path], held_out: tuple[str, ...], repeats: int = 500) -> Iterator[Row]:
@@ -116,7 +117,8 @@ def evaluate(data: Path, scorers: dict[str, Path], held_out: tuple[str, ...], re
     yield measure("noise-level regression", noise, tested, repeats)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     for name, folder in scorers.items():
-        scores = predict(load_network(folder, held_out), tested, device)
+        network, picture = load_network(folder, held_out)
+        scores = predict(network, [replace(image, picture=picture) for image in tested], device)
         yield measure(name, scores, tested, repeats, baseline=noise)
 
 

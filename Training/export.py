@@ -21,7 +21,7 @@ from CTQualityAssessmentLib.networks.clinreadnet import clinreadnet
 from CTQualityAssessmentLib.windows import WINDOWS
 
 from Training.bundle_folder import write_bundle
-from Training.data.challenge import LabelledImage, read_challenge_folder
+from Training.data.challenge import LabelledImage, as_seen, read_challenge_folder
 from Training.data.sources import PATIENTS, data_folder
 from Training.model_card import model_card
 from Training.recipe import Recipe, read_recipe
@@ -65,7 +65,7 @@ def fit_novelty(network: torch.nn.Module, images: list[LabelledImage], native: l
     return NoveltyModel.fit(torch.cat(features))
 
 
-def native_slices(held_out: tuple[str, ...], every: int = 4) -> list[np.ndarray]:
+def native_slices(held_out: tuple[str, ...], picture: str, every: int = 4) -> list[np.ndarray]:
     """Untouched slices of the training patients, windowed, ``(512, 512)`` float32 each."""
     from CTQualityAssessmentLib.reading import read_volume
 
@@ -74,7 +74,7 @@ def native_slices(held_out: tuple[str, ...], every: int = 4) -> list[np.ndarray]
         path = data_folder() / "ct" / "volumes" / f"{name}.nii.gz"
         if patient not in held_out and path.is_file():
             slices = read_volume(path).canonical_slices().hu[::every]
-            found += [WINDOWS["ldctiqa"].apply(hu) for hu in slices]
+            found += [as_seen(WINDOWS["ldctiqa"].apply(hu), picture) for hu in slices]
     return found
 
 
@@ -95,9 +95,9 @@ def export(run: Path, parent: Path, evaluation: list[dict[str, Any]] | None = No
     network = clinreadnet(**recipe.network)
     weights = load_file(run / "weights.safetensors")
     network.load_state_dict(weights)
-    trained, _ = split(recipe, read_challenge_folder(Path(recipe.data)))
+    trained, _ = split(recipe, read_challenge_folder(Path(recipe.data), recipe.picture))
     chosen = trained[:: max(1, len(trained) // 300)]
-    novelty = fit_novelty(network, chosen, native_slices(recipe.held_out))
+    novelty = fit_novelty(network, chosen, native_slices(recipe.held_out, recipe.picture))
 
     tensors = {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
     tensors |= {f"novelty.{k}": v.float() for k, v in novelty.tensors().items()}
@@ -193,6 +193,7 @@ def bundle_metadata(
             "network_config": network.config.to_dict(),
             "temperatures": [_TEMPERATURE_NAMES.get(t, f"temperature {t:g}") for t in network.config.temperatures],
             "window": "ldctiqa",
+            "picture": recipe.picture,
             "input_size": 512,
             "sha256": sha256,
             "simulated_labels": True,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from CTQualityAssessmentLib.models.bundles import PICTURES
 
 from Training.head import HeadFit
 
@@ -34,6 +35,8 @@ class Recipe:
         data: folder in the LDCTIQAG2023 layout.
         held_out: patients never trained on, in no fold.
         folds: number of folds grouped by patient; ``fold``: which one validates, None trains on all of them.
+        picture: "whole" for the images as they are, "patient" for the patient alone, see
+            :mod:`CTQualityAssessmentLib.assessment.picture`.
         network: ``size`` and overrides for :func:`clinreadnet`.
         loss: arguments of :class:`HRPSLoss`.
         phases: one after another; the rate rises over ``warmup`` steps of each and falls to zero as a cosine.
@@ -51,6 +54,7 @@ class Recipe:
     held_out: tuple[str, ...] = ()
     folds: int = 5
     fold: int | None = None
+    picture: str = "whole"
     network: dict[str, Any] = field(default_factory=lambda: {"size": "small"})
     loss: dict[str, float] = field(default_factory=dict)
     weight_decay: float = 0.02
@@ -97,6 +101,8 @@ def read_recipe(path: Path, overrides: dict[str, Any] | None = None) -> Recipe:
     unknown = set(values) - {f.name for f in fields(Recipe)}
     if unknown:
         raise ValueError(f"unknown fields in the recipe: {', '.join(sorted(unknown))}")
+    if values.get("picture", "whole") not in PICTURES:
+        raise ValueError(f"picture is one of {', '.join(PICTURES)}")
     values["phases"] = tuple(Phase(**phase) for phase in values["phases"])
     if values.get("head_fit") is not None:
         values["head_fit"] = HeadFit(**values["head_fit"])

@@ -108,7 +108,7 @@ def train(recipe: Recipe, run: Path, *, log_every: int = 50, save_every: int = 2
     optimiser = torch.optim.AdamW(parameter_groups(network, recipe.weight_decay), lr=1e-4)
     loss_function = HRPSLoss(**recipe.loss).to(loop.device)
     loop.keep(network=network, averaged=averaged, optimiser=optimiser)
-    training, validation = split(recipe, read_challenge_folder(Path(recipe.data)))
+    training, validation = split(recipe, read_challenge_folder(Path(recipe.data), recipe.picture))
     batches = Batches(training, recipe, loop.rank, loop.world)
     loop.resume()
 
