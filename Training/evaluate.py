@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from CTQualityAssessmentLib.models import load_bundle
-from CTQualityAssessmentLib.networks.clinreadnet import clinreadnet
+from CTQualityAssessmentLib.networks.tfkt import Tfkt
 from numpy.typing import NDArray
 
 from Training.command import run_command
@@ -28,7 +28,10 @@ from Training.data.builder import HELD_OUT
 from Training.data.challenge import LabelledImage, read_challenge_folder
 from Training.data.noise_level import NoiseRegression, noise_levels
 from Training.metrics.agreement import MEASURES, band_plcc, bootstrap, overall, pair_order
+from Training.resnet import build_network
+from Training.tfkt_recipe import is_tfkt, read_tfkt_recipe
 from Training.train import predict
+from Training.train_tfkt import predict as predict_tfkt
 from Training.whole_files import write_json
 
 
@@ -85,7 +88,10 @@ def measure(
 
 
 def load_network(folder: Path, held_out: tuple[str, ...]) -> tuple[torch.nn.Module, str]:
-    """The network of a bundle or of a run folder of :mod:`Training.train`, and what of an image it is to see.
+    """The network of a bundle or of a run folder of :mod:`Training.train` or :mod:`Training.train_tfkt`.
+
+    Returns:
+        The network, and what of an image it is to see.
 
     Raises:
         ValueError: it may have been trained on one of the ``held_out`` patients.
@@ -100,7 +106,7 @@ def load_network(folder: Path, held_out: tuple[str, ...]) -> tuple[torch.nn.Modu
         return loaded.network, loaded.picture
     from safetensors.torch import load_file
 
-    network = clinreadnet(**description["network"])
+    network = Tfkt(read_tfkt_recipe(source).config) if is_tfkt(source) else build_network(description["network"])
     network.load_state_dict(load_file(folder / "weights.safetensors"))
     return network.eval(), description.get("picture", "whole")
 
@@ -118,7 +124,8 @@ def evaluate(data: Path, scorers: dict[str, Path], held_out: tuple[str, ...], re
     device = "cuda" if torch.cuda.is_available() else "cpu"
     for name, folder in scorers.items():
         network, picture = load_network(folder, held_out)
-        scores = predict(network, [replace(image, picture=picture) for image in tested], device)
+        seen = [replace(image, picture=picture) for image in tested]
+        scores = (predict_tfkt if isinstance(network, Tfkt) else predict)(network, seen, device)
         yield measure(name, scores, tested, repeats, baseline=noise)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 from CTQualityAssessmentLib.models.bundles import PICTURES
 
+from Training.data.augment import AUGMENTATIONS
+from Training.data.folds import SPLITS
 from Training.head import HeadFit
 
 
@@ -17,6 +19,7 @@ class Phase:
     """A stretch of training: ``steps`` of ``batch`` images, cropped to ``crop`` pixels or whole.
 
     The peak rate is ``lr``, and ``head`` times that for the head, which reads ready-made statistics beside the tokens.
+    It falls to zero as a cosine, ``cycles`` times.
     """
 
     steps: int
@@ -24,6 +27,7 @@ class Phase:
     lr: float
     crop: int | None = None
     head: float = 1.0
+    cycles: int = 1
 
 
 @dataclass(frozen=True)
@@ -34,13 +38,18 @@ class Recipe:
         name: of the bundle that comes out.
         data: folder in the LDCTIQAG2023 layout.
         held_out: patients never trained on, in no fold.
-        folds: number of folds grouped by patient; ``fold``: which one validates, None trains on all of them.
         picture: "whole" for the images as they are, "patient" for the patient alone, see
             :mod:`CTQualityAssessmentLib.assessment.picture`.
+        folds: number of folds; ``fold``: which one validates, None trains on all of them.
+        split: how folds are made: "patients", "stratified" (by score alone) or "similar slices".
+        start: bundle, or folder of a finished run, whose weights the run begins with; None draws them. With it a recipe
+            may have no phases, and fits the head alone.
         network: ``size`` and overrides for :func:`clinreadnet`.
         loss: arguments of :class:`HRPSLoss`.
         phases: one after another; the rate rises over ``warmup`` steps of each and falls to zero as a cosine.
-        weight_decay: of AdamW.
+        optimiser: "adamw" or "nadam"; ``weight_decay``: of matrices.
+        augmentation: "exact" moves pixels only; "affine" also turns, scales and shifts mildly, as entrants did.
+        select_every: keep, of the weights after so many steps each, those with the best sum on the validation fold.
         ema: decay of the averaged weights, which are the ones that are kept.
         clip: largest gradient norm.
         precision: "bf16", "no", or "auto": bf16 where the hardware computes in it, elsewhere it is many times slower.
@@ -54,9 +63,14 @@ class Recipe:
     held_out: tuple[str, ...] = ()
     folds: int = 5
     fold: int | None = None
+    split: str = "patients"
     picture: str = "whole"
+    start: str | None = None
     network: dict[str, Any] = field(default_factory=lambda: {"size": "small"})
     loss: dict[str, float] = field(default_factory=dict)
+    optimiser: str = "adamw"
+    augmentation: str = "exact"
+    select_every: int | None = None
     weight_decay: float = 0.02
     warmup: int = 100
     ema: float = 0.995
@@ -95,7 +109,7 @@ def read_recipe(path: Path, overrides: dict[str, Any] | None = None) -> Recipe:
     """Reads a YAML recipe, or the JSON one of a run folder.
 
     Raises:
-        ValueError: an unknown field, or no phases.
+        ValueError: an unknown field or choice, or no phases.
     """
     values = {**yaml.safe_load(path.read_text(encoding="utf-8")), **(overrides or {})}
     unknown = set(values) - {f.name for f in fields(Recipe)}
@@ -107,6 +121,10 @@ def read_recipe(path: Path, overrides: dict[str, Any] | None = None) -> Recipe:
     if values.get("head_fit") is not None:
         values["head_fit"] = HeadFit(**values["head_fit"])
     values["held_out"] = tuple(values.get("held_out", ()))
-    if not values["phases"]:
+    if not values["phases"] and not (values.get("start") and values.get("head_fit")):
         raise ValueError("a recipe needs at least one phase")
-    return Recipe(**values)
+    recipe = Recipe(**values)
+    for name, allowed in (("split", SPLITS), ("optimiser", ("adamw", "nadam")), ("augmentation", AUGMENTATIONS)):
+        if getattr(recipe, name) not in allowed:
+            raise ValueError(f"{name} is one of {', '.join(allowed)}, not {getattr(recipe, name)!r}")
+    return recipe
