@@ -64,8 +64,9 @@ def plain_errors() -> Iterator[None]:
 @contextmanager
 def cancel_on_interrupt(
     message: str = "Cancelling after this batch; press Ctrl-C again to stop at once.",
+    signals: tuple[signal.Signals, ...] = (signal.SIGINT,),
 ) -> Iterator[Cancelled]:
-    """The first Ctrl-C asks the work to stop at its next batch, and says so; the second stops at once."""
+    """The first Ctrl-C (or other signal) asks the work to stop at its next batch, and says so; the second stops it."""
     asked = threading.Event()
 
     def ask(signum: int, frame: object) -> None:
@@ -74,11 +75,12 @@ def cancel_on_interrupt(
         asked.set()
         error_console.print(message)
 
-    before = signal.signal(signal.SIGINT, ask)
+    before = {one: signal.signal(one, ask) for one in signals}
     try:
         yield asked.is_set
     finally:
-        signal.signal(signal.SIGINT, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 @contextmanager
