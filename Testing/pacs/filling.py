@@ -49,6 +49,7 @@ def everything(archive):
 
 def counted(archive):
     """How many objects of each modality; parametric maps are OT."""
-    found = client(archive).search_for_instances()
-    assert len({value(item, "00080018") for item in found}) == len(found)
-    return dict(Counter(value(item, "00080060") for item in found))
+    found = Counter()
+    for item in client(archive).search_for_series(fields=["NumberOfSeriesRelatedInstances"]):
+        found[value(item, "00080060")] += value(item, "00201209")
+    return dict(found)

@@ -57,6 +57,7 @@ class Orthanc:
             "DicomCheckCalledAet": False,
             "ConcurrentJobs": 1,
             "OverwriteInstances": False,
+            "MaximumStorageCacheSize": 0,  # a test damages what is stored
             "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
         }
         folder.mkdir(parents=True)

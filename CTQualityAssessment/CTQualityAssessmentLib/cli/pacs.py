@@ -43,6 +43,13 @@ pacs_app = typer.Typer(no_args_is_help=True, context_settings={"help_option_name
 app.add_typer(pacs_app, name="pacs", help="Score the CT series of an archive (PACS), each once.")
 
 Url = Annotated[str | None, typer.Option(help="Root of the archive's DICOMweb, such as https://host/dicom-web.")]
+Dimse = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="Instead of --url, for an archive without DICOMweb: C-FIND, C-GET."),
+]
+Ours = Annotated[str, typer.Option("--aet", help="With --dimse: our application entity title.")]
+Theirs = Annotated[str, typer.Option("--aec", help="With --dimse: that of the archive.")]
+Tls = Annotated[bool, typer.Option("--tls", help="With --dimse: encrypted, with the archive's certificate verified.")]
 Out = Annotated[Path, typer.Option(help="Folder for ledger and results; the same one goes on where it was stopped.")]
 Send = Annotated[
     str,
@@ -74,6 +81,10 @@ def score(
     ],
     out: Out,
     url: Url = None,
+    dimse: Dimse = None,
+    aet: Ours = "CTQA",
+    aec: Theirs = "ANY-SCP",
+    tls: Tls = False,
     send: Send = "",
     model: Model = None,
     device: Device = "auto",
@@ -107,7 +118,7 @@ def score(
         from CTQualityAssessmentLib.pacs.query import parse_query
 
         kinds, wanted = kinds_of(send), parse_query(query)
-        address = address_of(url, ca_file, trust_network, timeout, tries)
+        address = address_of(url, dimse, aet, aec, tls, ca_file, trust_network, timeout, tries)
         settings, statement = model_settings(model, device, not no_figures)
         output = BatchFolder(out.absolute())
         progress(0, 0, "Asking the archive")
@@ -132,21 +143,34 @@ def score(
 
 def kinds_of(send: str) -> tuple[str, ...]:
     """The kinds of objects that --send names."""
+    from CTQualityAssessmentLib.pacs.errors import AddressError
     from CTQualityAssessmentLib.pacs.outbox import KINDS
 
     kinds = tuple(kind.strip() for kind in send.split(",") if kind.strip())
     if not set(kinds) <= set(KINDS):
-        raise typer.BadParameter(f"--send takes {' and '.join(KINDS)}, separated by a comma.")
+        raise AddressError(f"--send takes {' and '.join(KINDS)}.", "Write --send report,maps.")
     return kinds
 
 
-def address_of(url: str | None, ca_file: Path | None, trust_network: bool, timeout: float, tries: int) -> Address:
+def address_of(
+    url: str | None,
+    dimse: str | None,
+    aet: str,
+    aec: str,
+    tls: bool,
+    ca_file: Path | None,
+    trust_network: bool,
+    timeout: float,
+    tries: int,
+) -> Address:
     """The archive that the options name, checked."""
-    from CTQualityAssessmentLib.pacs.address import Patience, web_address
+    from CTQualityAssessmentLib.pacs.address import Patience, dimse_address, web_address
+    from CTQualityAssessmentLib.pacs.errors import AddressError
 
-    if url is None:
-        raise typer.BadParameter("--url is needed: where the archive is.")
-    return web_address(url, ca_file=ca_file, trust_network=trust_network, patience=Patience(timeout, tries))
+    if (url is None) == (dimse is None):
+        raise AddressError("Either --url or --dimse is needed.", "Tell where the archive is.")
+    common = {"ca_file": ca_file, "trust_network": trust_network, "patience": Patience(timeout, tries)}
+    return dimse_address(dimse, aet, aec, tls=tls, **common) if dimse is not None else web_address(url, **common)
 
 
 def model_settings(model: str | None, device: str, figures: bool) -> tuple[Settings, str]:

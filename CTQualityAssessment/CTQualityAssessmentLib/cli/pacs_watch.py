@@ -13,11 +13,15 @@ import typer
 from CTQualityAssessmentLib.cli.pacs import (
     CaFile,
     Device,
+    Dimse,
     Model,
     NoFigures,
+    Ours,
     Out,
     Send,
+    Theirs,
     Timeout,
+    Tls,
     Tries,
     TrustNetwork,
     Url,
@@ -53,6 +57,10 @@ _TRIES = 3
 def watch(
     out: Out,
     url: Url = None,
+    dimse: Dimse = None,
+    aet: Ours = "CTQA",
+    aec: Theirs = "ANY-SCP",
+    tls: Tls = False,
     query: Annotated[list[str], typer.Option(metavar="KEY=VALUE ...", help="Which series; else every CT.")] = [],  # noqa: B006
     days: Annotated[int, typer.Option(min=1, help="Studies of so many days, unless the query has a StudyDate.")] = 2,
     every: Annotated[float, typer.Option(min=1, metavar="S", help="Seconds between two looks.")] = 60.0,
@@ -86,7 +94,7 @@ def watch(
         from CTQualityAssessmentLib.pacs.watch import Stillness, last_days, recorded_entries
 
         kinds, wanted = kinds_of(send), parse_query(query or ["Modality=CT"])
-        address = address_of(url, ca_file, trust_network, timeout, tries)
+        address = address_of(url, dimse, aet, aec, tls, ca_file, trust_network, timeout, tries)
         settings, statement = model_settings(model, device, not no_figures)
         output = BatchFolder(out.absolute())
         stillness, failures = Stillness(quiet), Counter[str]()

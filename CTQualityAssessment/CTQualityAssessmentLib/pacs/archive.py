@@ -37,6 +37,9 @@ class Archive(Protocol):
 
     patience: Patience
 
+    def ping(self) -> None:
+        """Ask for next to nothing, to see whether the archive answers."""
+
     def find(self, query: Mapping[str, str]) -> list[FoundSeries]:
         """All series that match, each once, in the order of the archive."""
 

@@ -69,6 +69,10 @@ class DicomWebArchive:
             _log_in(session, login_for(urlsplit(address.url).netloc))
             yield cls(address, session)
 
+    def ping(self) -> None:
+        """As :meth:`.archive.Archive.ping`."""
+        self._search(limit=1)
+
     def find(self, query: Mapping[str, str]) -> list[FoundSeries]:
         """As :meth:`.archive.Archive.find`, page by page until one brings nothing new."""
         found: dict[str, FoundSeries] = {}

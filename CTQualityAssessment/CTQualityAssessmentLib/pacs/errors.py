@@ -47,11 +47,21 @@ class UnencryptedArchiveError(ArchiveError):
 class UnreachableError(ArchiveError):
     """No answer, however often it was asked."""
 
+    def __init__(
+        self,
+        tries: int,
+        what: str = "does not answer",
+        advice: str = "Check the address and whether it runs; the same command goes on.",
+    ) -> None:
+        super().__init__(f"The archive {what} ({tries} tries).", advice)
+
+
+class BrokenOffError(UnreachableError):
+    """A DIMSE archive ends the association in the middle of a request, as Orthanc does with whom it does not know."""
+
     def __init__(self, tries: int) -> None:
-        super().__init__(
-            f"The archive does not answer ({tries} tries).",
-            "Check the address and whether it runs; the same command goes on.",
-        )
+        advice = "Check whether the archive knows this computer under the title of --aet, and look into its log."
+        super().__init__(tries, "breaks off the request", advice)
 
 
 class TlsError(ArchiveError):

@@ -39,7 +39,7 @@ def fetch_series(archive: Archive, series: FoundSeries, folder: Path) -> None:
         patiently(archive.patience, lambda: _once(archive, series, intake))
     except (UnreachableError, NoAnswerOfArchiveError):
         # Where it is only this series that breaks each time, the others must not wait for it for ever.
-        patiently(archive.patience, lambda: archive.find({"SeriesInstanceUID": series.series_uid, "Modality": "CT"}))
+        patiently(archive.patience, archive.ping)
         raise PartialTransferError(len(intake.received), series.instances) from None
 
 
