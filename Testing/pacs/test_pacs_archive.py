@@ -83,6 +83,19 @@ def test_another_number_of_images_than_told_is_no_series(archive, tmp_path):
             fetch_series(one, replace(found, instances=3), tmp_path / "got")
 
 
+def test_a_series_that_breaks_the_connection_each_time_does_not_end_the_run(archive, tmp_path):
+    """One image that the archive chokes on would keep all others waiting for it, night after night."""
+    fill(archive, tmp_path / "in", 1, 4)
+    with _door(archive.http, cut_after=12_000) as port:
+        address = web_address(f"http://127.0.0.1:{port}/dicom-web", patience=FAST)
+        with open_archive(address) as one:
+            (found,) = one.find(CT)
+            with pytest.raises(PartialTransferError, match="[12] of 4 images"):
+                fetch_series(one, found, tmp_path / "got")
+    with open_archive(address) as one, pytest.raises(UnreachableError):
+        fetch_series(one, found, tmp_path / "got")
+
+
 def test_what_this_program_made_is_left_alone(archive, tmp_path):
     """A denoised series would be scored, and its score taken for the scanner's."""
     fill(archive, tmp_path / "in", 1, Manufacturer="CTQualityAssessment")
@@ -139,7 +152,7 @@ def test_a_certificate_that_is_not_trusted_is_refused(tmp_path, archive):
     """Whoever sits between could read every image and the password."""
     certificate = _certificate(tmp_path)
     fill(archive, tmp_path, 1)
-    with _encrypting_door(archive.http, certificate) as port:
+    with _door(archive.http, certificate) as port:
         place = f"127.0.0.1:{port}/dicom-web"
         for url in (f"https://{place}", f"https://localhost:{port}/dicom-web"):
             with open_archive(web_address(url, patience=FAST)) as one, pytest.raises(TlsError):
@@ -239,27 +252,32 @@ def _answering(answer):
 
 
 @contextmanager
-def _encrypting_door(port, certificate):
-    """TLS in front of the archive, as a hospital's proxy does it: Debian's Orthanc 1.10.1 crashes on HTTPS."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
+def _door(port, certificate=None, cut_after=2**62):
+    """A proxy in front of the archive that encrypts (Debian's Orthanc 1.10.1 crashes on HTTPS), or breaks off after so
+    many bytes of a connection."""
+    context = None
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
 
-    def copy(one, other):
+    def copy(one, other, left):
         with suppress(OSError):
-            while data := one.recv(65536):
+            while left > 0 and (data := one.recv(min(left, 65536))):
                 other.sendall(data)
-        with suppress(OSError):
-            other.shutdown(socket.SHUT_RDWR)
+                left -= len(data)
+        for end in (one, other):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
     def serve(server):
         with suppress(OSError):
             while True:
                 visitor, _ = server.accept()
                 with suppress(OSError):
-                    inside = context.wrap_socket(visitor, server_side=True)
+                    inside = context.wrap_socket(visitor, server_side=True) if context else visitor
                     behind = socket.create_connection(("127.0.0.1", port))
-                    for pair in ((inside, behind), (behind, inside)):
-                        threading.Thread(target=copy, args=pair, daemon=True).start()
+                    for job in ((inside, behind, 2**62), (behind, inside, cut_after)):
+                        threading.Thread(target=copy, args=job, daemon=True).start()
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=serve, args=(server,), daemon=True).start()

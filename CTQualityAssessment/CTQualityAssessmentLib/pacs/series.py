@@ -85,7 +85,7 @@ def _made(
     job: SeriesJob, settings: Settings, archive: Archive, scratch: Path, model: LoadedModel, run: str
 ) -> StudyRecord:
     """Fetch and assess; the objects to be sent lie in the outbox of the scratch folder."""
-    from CTQualityAssessmentLib.reading import read_with_source
+    from CTQualityAssessmentLib.reading import read_volume, read_with_source
     from CTQualityAssessmentLib.reporting.dicom.files import REPORT as REPORT_FILE
     from CTQualityAssessmentLib.reporting.dicom.files import write_dicom
 
@@ -96,9 +96,10 @@ def _made(
             fetch_series(archive, job.series, images)
         except NotToBeScored as reason:
             return StudyRecord(job.name, job.fingerprint, run, SKIPPED, str(reason))
-        volume, source = read_with_source(images)
+        # Without a report to be made, images whose UIDs nothing could refer to are as good as others.
+        volume, source = read_with_source(images) if job.make else (read_volume(images), None)
     record, assessment, measures = assessed(job, volume, settings, scratch, model, run, started)
-    if job.make:
+    if source is not None:
         kept = assessment if MAPS in job.make else replace(assessment, attention=())
         box = create_outbox(scratch)
         write_dicom(box, kept, source, measures)
