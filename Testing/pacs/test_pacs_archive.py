@@ -90,7 +90,7 @@ def test_a_series_that_breaks_the_connection_each_time_does_not_end_the_run(arch
         address = web_address(f"http://127.0.0.1:{port}/dicom-web", patience=FAST)
         with open_archive(address) as one:
             (found,) = one.find(CT)
-            with pytest.raises(PartialTransferError, match="[12] of 4 images"):
+            with pytest.raises(PartialTransferError, match=r"[12] of 4 images"):
                 fetch_series(one, found, tmp_path / "got")
     with open_archive(address) as one, pytest.raises(UnreachableError):
         fetch_series(one, found, tmp_path / "got")

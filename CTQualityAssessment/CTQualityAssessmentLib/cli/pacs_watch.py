@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections import Counter
 from datetime import date
@@ -85,7 +84,7 @@ def watch(
     with (
         plain_errors(),
         cancel_on_interrupt(
-            "Ending after the series that are running; once more stops at once.", (signal.SIGINT, signal.SIGTERM)
+            "Ending after the series that are running; once more stops at once.", terminate_asks=True
         ) as cancelled,
     ):
         from CTQualityAssessmentLib.batch.output import BatchFolder

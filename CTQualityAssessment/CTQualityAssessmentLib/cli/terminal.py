@@ -64,9 +64,13 @@ def plain_errors() -> Iterator[None]:
 @contextmanager
 def cancel_on_interrupt(
     message: str = "Cancelling after this batch; press Ctrl-C again to stop at once.",
-    signals: tuple[signal.Signals, ...] = (signal.SIGINT,),
+    terminate_asks: bool = False,
 ) -> Iterator[Cancelled]:
-    """The first Ctrl-C (or other signal) asks the work to stop at its next batch, and says so; the second stops it."""
+    """The first Ctrl-C asks the work to stop at its next batch, and says so; the second stops at once.
+
+    So does what a scheduler of jobs or a shutdown sends (SIGTERM): temporary files go, as after a Ctrl-C.
+    With ``terminate_asks`` that is as gentle as the first Ctrl-C.
+    """
     asked = threading.Event()
 
     def ask(signum: int, frame: object) -> None:
@@ -75,11 +79,15 @@ def cancel_on_interrupt(
         asked.set()
         error_console.print(message)
 
-    before = {one: signal.signal(one, ask) for one in signals}
+    def stop(signum: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    terminate = ask if terminate_asks else stop
+    before = [(one, signal.signal(one, call)) for one, call in ((signal.SIGINT, ask), (signal.SIGTERM, terminate))]
     try:
         yield asked.is_set
     finally:
-        for one, handler in before.items():
+        for one, handler in before:
             signal.signal(one, handler)
 
 
