@@ -13,6 +13,11 @@ from CTQualityAssessmentLib.pacs.patience import patiently
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+#: CT Image Storage, Enhanced and Legacy Converted Enhanced CT Image Storage.
+_IMAGES = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
+
+_UNDEFINED = 0xFFFFFFFF
+
 
 class NotToBeScored(Exception):
     """No error: it ends a transfer that is of no use. The text is the reason, as a sentence."""
@@ -68,17 +73,35 @@ class _Intake:
 
         Raises:
             NotToBeScored: see :func:`fetch_series`.
-            PartialTransferError: it is of another series, or one more than the archive told.
+            PartialTransferError: it is not whole, of another series, or one more than the archive told.
         """
         if not self.received and (reason := _not_to_be_scored(dataset)):
             raise NotToBeScored(reason)
         uid = str(dataset.get("SOPInstanceUID", ""))
-        if dataset.get("SeriesInstanceUID") != self._series.series_uid or (
-            uid not in self.received and len(self.received) == self._series.instances
-        ):
-            raise PartialTransferError(len(self.received), self._series.instances)
+        more = uid not in self.received and len(self.received) == self._series.instances
+        if more or not _whole(dataset) or dataset.get("SeriesInstanceUID") != self._series.series_uid:
+            raise self._partial()
+        try:
+            dataset.save_as(self._folder / f"{len(self.received):06d}.dcm", enforce_file_format=True)
+        except OSError:  # the disk
+            raise
+        except Exception:  # what a stream that broke off left of an object cannot be written
+            raise self._partial() from None
         self.received.add(uid)
-        dataset.save_as(self._folder / f"{len(self.received):06d}.dcm", enforce_file_format=True)
+
+    def _partial(self) -> PartialTransferError:
+        return PartialTransferError(len(self.received), self._series.instances)
+
+
+def _whole(dataset: Dataset) -> bool:
+    """Whether an image has all its pixels: a stream without a length ends like a whole one where it breaks off."""
+    if dataset.get("SOPClassUID") not in _IMAGES:
+        return True
+    if "PixelData" not in dataset:
+        return False
+    stored = dataset.get_item("PixelData")
+    told = getattr(stored, "length", _UNDEFINED)  # as it stands in the file, before the value is looked at
+    return told in (_UNDEFINED, len(stored.value or b""))
 
 
 def _not_to_be_scored(dataset: Dataset) -> str | None:
