@@ -155,6 +155,11 @@ def fill_assessment(begun: VolumeAssessment, volume: Volume, found: Mapping[int,
     return replace(begun, slices=complete, summary=summarise(complete), partial=len(found) < len(complete))
 
 
+def network_pixels(prepared: PreparedSlice, model: LoadedModel) -> Tensor:
+    """``(1, 1, H, W)`` in [0, 1] on the model's device: a slice as the network reads it in an assessment."""
+    return _pixels(_seen(prepared, model)[0], model)
+
+
 def _seen(prepared: PreparedSlice, model: LoadedModel) -> tuple[NDArray[np.generic], tuple[int, int]]:
     """The slice as the network was trained to see it, and by how many rows and columns that moved it."""
     if model.picture == "whole" or prepared.body is None:
