@@ -1,4 +1,4 @@
-"""A worker for a caller that waits: a script inside 3D Slicer, where a network in the same process could end all of it."""
+"""A worker for a caller that waits: a script in 3D Slicer, which a network in the same process could end."""
 
 from __future__ import annotations
 
