@@ -44,14 +44,25 @@ class HeadFit:
 def pooled_features(network: torch.nn.Module, images: Sequence[Rated], device: str, batch: int = 4) -> Tensor:
     """Pooled features of each image, ``(N, F)`` float32 on the CPU, in float32 arithmetic as in an assessment."""
     network = network.eval().to(device)
-    found = []
+    found: Tensor | None = None
     for start in range(0, len(images), batch):
         pixels = torch.from_numpy(np.stack([image.read() for image in images[start : start + batch]]))[:, None]
-        found.append(network(pixels.to(device)).features.float().cpu())
-    return torch.cat(found)
+        features = network(pixels.to(device)).features
+        # One array from the start: small pieces kept between large ones would hold the heap open, gigabytes of it.
+        found = torch.empty(len(images), features.shape[1]) if found is None else found
+        found[start : start + batch] = features
+    return torch.empty(0, 0) if found is None else found
 
 
-def fit_head(head: torch.nn.Module, features: Tensor, scores: Tensor, loss: HRPSLoss, fit: HeadFit, seed: int) -> None:
+def fit_head(
+    head: torch.nn.Module,
+    features: Tensor,
+    scores: Tensor,
+    loss: HRPSLoss,
+    fit: HeadFit,
+    seed: int,
+    fresh: bool = True,
+) -> None:
     """Trains ``head`` in place.
 
     Args:
@@ -60,13 +71,19 @@ def fit_head(head: torch.nn.Module, features: Tensor, scores: Tensor, loss: HRPS
         loss: as in the training of the backbone.
         fit: schedule.
         seed: of order and dropout.
+        fresh: whether the layers that read the features begin anew, or go on from what they are.
     """
     torch.manual_seed(seed)
     head = head.cpu().float().requires_grad_(True)
     mean, sd = features.mean(dim=0), features.std(dim=0) + 1e-3
     standardised = (features - mean) / sd
-    for layer in head.readers:
-        layer.reset_parameters()
+    with torch.no_grad():
+        for layer in head.readers:
+            if fresh:
+                layer.reset_parameters()
+            else:  # the same function, of standardised features
+                layer.bias += layer.weight @ mean
+                layer.weight *= sd
     optimiser = torch.optim.AdamW(head.parameters(), fit.lr, weight_decay=fit.weight_decay)
     head.train()
     for step in range(fit.steps):

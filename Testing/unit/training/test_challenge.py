@@ -14,29 +14,23 @@ pytest.importorskip("astra")
 
 from CTQualityAssessmentLib.models import load_bundle
 
+from Testing.phantom_factory import degraded_slices
+from Testing.unit.training.miniature import NETWORK, TFKT_NETWORK
 from Training import challenge, export
 from Training.data.challenge import read_challenge_folder
 from Training.data.folds import grouped, make_folds, similar_slices, stratified_folds
-from Training.data.surrogate import dose_view_score
-from Training.phantom import abdomen_phantom
-from Training.simulation.ct import simulate_ladder
-
-SIZE, SPACING = 96, 4.0
-DOSES, VIEWS = (1.0, 0.25), (720, 180)
-NETWORK = {"size": "small", "embed_dim": 8, "heads": [1, 1, 1, 1], "depths": [1, 1, 1, 1], "window": 4,
-           "sobel_filters": 4, "edge_width": 8, "distribution_hidden": 16}  # fmt: skip
+from Training.tfkt_recipe import read_tfkt_recipe
 
 
 def write_set(root, folder, labels, suffix, slices, step):
     """Each slice at four settings, rated by the formula of dose and views in steps of ``step``."""
     (root / folder).mkdir(parents=True)
     scores, truth = {}, []
-    for k, hu in enumerate(slices):
-        ladder = simulate_ladder(hu, SPACING, doses=DOSES, views=VIEWS, seed=k, photons=1e5)
-        for (dose, views), degraded in ladder.items():
+    for k, variants in enumerate(slices):
+        for score, hu in variants:
             name = f"{len(scores):04d}.{suffix}"
-            tifffile.imwrite(root / folder / name, WINDOWS["ldctiqa"].apply(degraded))
-            scores[name] = round(round(dose_view_score(dose, views) / step) * step, 4)
+            tifffile.imwrite(root / folder / name, WINDOWS["ldctiqa"].apply(hu))
+            scores[name] = round(round(score / step) * step, 4)
             truth.append(k)
     (root / labels).write_text(json.dumps(scores))
     return truth
@@ -46,10 +40,7 @@ def write_set(root, folder, labels, suffix, slices, step):
 def published(tmp_path_factory):
     """Forty training and twelve test images in the published layout, and which slice each training image is of."""
     root = tmp_path_factory.mktemp("published")
-    first, second, third = (
-        abdomen_phantom(seed, slices=count, size=SIZE, spacing_mm=SPACING, thickness_mm=1.0).hu
-        for seed, count in ((5, 5), (8, 5), (11, 3))
-    )
+    first, second, third = (degraded_slices(seed, count) for seed, count in ((5, 5), (8, 5), (11, 3)))
     truth = write_set(root / "train", "image", "train.json", "tif", [*first, *second], 0.2)
     write_set(root / "test", "images", "test.json", "tiff", third, 1 / 6)
     return root / "train", root / "test", np.array(truth)
@@ -107,6 +98,29 @@ def test_from_the_published_folder_to_the_report_in_one_command(published, recip
         card = (bundle / "docs" / "README.md").read_text()
         assert not model.identity.simulated_labels and "simulated" not in model.identity.statement
         assert "rated images" in card and "simulated images of" not in card and "mean of the folds" in card
+
+
+def test_tfkt_goes_the_same_way_and_trains_stage_a_once(published, tmp_path, monkeypatch):
+    """The published recipe of TFKT V2, but for size and steps, from the published folder to the report."""
+    train, test, _ = published
+    values = read_tfkt_recipe(challenge.RECIPE.with_name("tfkt_v2.yaml")).to_dict()
+    values |= {"network": TFKT_NETWORK, "folds": 2, "precision": "no", "natural_data": "photographs"}
+    values |= {
+        "natural": {"steps": 2, "batch": 2, "crop": 48, "lr": 1e-3},
+        "stem": {"steps": 2, "batch": 4, "lr": 1e-3},
+    }
+    values["hybrid"] = {"epochs": 1, "batch": 4, "lr": 1e-3}
+    recipe, run = tmp_path / "recipe.yaml", tmp_path / "run"
+    recipe.write_text(json.dumps(values))
+    arguments = [train, "--folds", "grouped", "--out", run, "--test", test, "--recipe", recipe, "--repeats", 20]
+    monkeypatch.setattr("sys.argv", ["challenge", *map(str, arguments)])
+    challenge.main()
+    rows = json.loads((run / "report.json").read_text())["rows"]
+    assert sum(row["images"] for row in rows if "validation" in row["name"]) == 40
+    stages = [(run / f"fold{n}" / "stage-a.safetensors").read_bytes() for n in (0, 1)]
+    assert stages[0] == stages[1]
+    log = (run / "fold1" / "log.jsonl").read_text()
+    assert "stage-a" not in log and "validation_mse" in log
 
 
 def test_variants_of_one_slice_land_in_one_group_and_one_fold(published):
