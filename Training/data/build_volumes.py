@@ -32,6 +32,7 @@ from Training.data.volume_degradations.thickness import thicken
 from Training.data.volume_degradations.undersampling import undersample
 from Training.data.volume_degradations.views import keep_views
 from Training.data.volume_sources import VolumeSource, ct_sources, mr_sources
+from Training.whole_files import replacing, write_json
 
 #: Every how many source pixels CT is reconstructed: 256 become the 128 that the network reads of 512.
 CT_EVERY = 2
@@ -94,10 +95,10 @@ def build(out: Path, *, ct_slices: int, mr_slices: int, ct_variants: int, mr_var
         variants = ct_variants if source.modality == "CT" else mr_variants
         part = out / "parts" / f"{source.patient}-{len(source.values)}-{variants}.json"
         if not part.exists():
-            _write_json(part, _build_source(source, variants, out))
+            write_json(part, _build_source(source, variants, out))
         rows += json.loads(part.read_text(encoding="utf-8"))
         print("built", source.patient, flush=True)
-    _write_json(out / "list.json", rows)
+    write_json(out / "list.json", rows)
     return rows
 
 
@@ -147,15 +148,8 @@ def write_volume(path: Path, values: NDArray[np.floating], spacing_mm: tuple[flo
     stored = np.clip(np.rint(values), -32768, 32767).astype(np.int16)
     image = nibabel.Nifti1Image(stored.T, affine)
     image.header.set_xyzt_units("mm")
-    partial = path.with_name(f".{path.name}")
-    nibabel.save(image, partial)
-    partial.replace(path)
-
-
-def _write_json(path: Path, value: object) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(value, indent=1), encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_bytes(image.to_bytes())
 
 
 def main() -> None:
