@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 #: Files that not every run writes: those of an earlier run must not stay beside the results of another volume.
-OPTIONAL_FILES = ("figures.png", "scene.mrb", "report.dcm", "attention-*-stage[1-4].dcm")
+OPTIONAL_FILES = ("figures.png", "scene.mrb", "report.dcm", "attention-*-stage[1-4].dcm", "grad-cam-*.dcm")
 
 
 def missing_for_scene() -> str | None:

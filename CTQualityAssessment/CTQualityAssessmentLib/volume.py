@@ -185,18 +185,26 @@ def acquisition_axis_from_affine(ijk_to_ras: NDArray[np.float64], shape_kji: tup
     return int(np.argmax(np.abs(np.asarray(ijk_to_ras)[2, :3]) / spacing))
 
 
-def grid_affine(ijk_to_ras: NDArray[np.float64], factor_columns: float, factor_rows: float) -> NDArray[np.float64]:
-    """Affine of a coarser in-plane grid that covers the same area as a slice grid.
+def grid_affine(
+    ijk_to_ras: NDArray[np.float64],
+    factor_columns: float,
+    factor_rows: float,
+    first: tuple[float, float] | None = None,
+) -> NDArray[np.float64]:
+    """Affine of a coarser in-plane grid on a slice grid.
 
     Args:
         ijk_to_ras: affine of the fine grid, ``(column, row, n)`` to RAS.
         factor_columns: fine pixels per coarse pixel along columns (512 / 32 = 16); ``factor_rows`` likewise.
+        first: fine column and row at the centre of the first coarse pixel; None for a grid that covers the same area,
+            where it is the middle of the fine pixels that it stands for.
 
     Returns:
-        4 x 4 affine whose voxel centres lie in the middle of the fine pixels that they stand for.
+        4 x 4 affine, ``(column, row, n)`` of the coarse grid to RAS.
     """
     matrix = np.array(ijk_to_ras, dtype=np.float64)
-    matrix[:3, 3] += matrix[:3, 0] * (factor_columns - 1) / 2 + matrix[:3, 1] * (factor_rows - 1) / 2
+    column, row = first or ((factor_columns - 1) / 2, (factor_rows - 1) / 2)
+    matrix[:3, 3] += matrix[:3, 0] * column + matrix[:3, 1] * row
     matrix[:3, 0] *= factor_columns
     matrix[:3, 1] *= factor_rows
     return matrix

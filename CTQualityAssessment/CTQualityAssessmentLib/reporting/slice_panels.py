@@ -22,8 +22,14 @@ DISPLAY_WINDOW = WINDOWS["soft-tissue"]
 #: Overlay opacity where attention reaches the top of the scale: anatomy must stay readable below it.
 _STRONGEST_ALPHA = 0.6
 _MARGIN_MM = 12.0
-#: What the network did at each temperature of its attention, from the overview to the close look.
-TEMPERATURE_WORDS = {"scan": "where it scanned", "read": "where it read", "focus": "where it focused"}
+#: What each map shows; of attention the temperatures, from the overview to the close look.
+MAP_WORDS = {
+    "scan": "where it scanned",
+    "read": "where it read",
+    "focus": "where it focused",
+    "raises": "what raised the score",
+    "lowers": "what lowered the score",
+}
 
 
 @dataclass(frozen=True)
@@ -117,14 +123,14 @@ def marked_slices(assessment: VolumeAssessment) -> dict[str, int]:
 
 
 def maps_to_show(assessment: VolumeAssessment) -> list[AttentionMap]:
-    """The first and the last temperature of the finest stage: the overview and the closer look."""
+    """Two maps of the finest stage: of attention the overview and the closer look, of Grad-CAM both."""
     if not assessment.attention or not assessment.summary.scored:
         return []
-    stage = min(one.stage for one in assessment.attention)
-    order = list(TEMPERATURE_WORDS)
+    stage = min(one.stage or 0 for one in assessment.attention)
+    order = list(MAP_WORDS)
     maps = sorted(
-        (one for one in assessment.attention if one.stage == stage),
-        key=lambda one: order.index(one.temperature) if one.temperature in order else len(order),
+        (one for one in assessment.attention if (one.stage or 0) == stage),
+        key=lambda one: order.index(one.name) if one.name in order else len(order),
     )
     return maps if len(maps) < 2 else [maps[0], maps[-1]]
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from CTQualityAssessmentLib.reporting.slice_panels import (
-    TEMPERATURE_WORDS,
+    MAP_WORDS,
     Crop,
     attention_top,
     draw_attention,
@@ -81,7 +81,7 @@ def _pictures(volume: Volume, index: int, crop: Crop, maps: list[AttentionMap], 
     yield _picture(canvas, f"slice {index}", coloured=False)
     for one in maps:
         laid = draw_attention(axes, volume, one, index, top)
-        yield _picture(canvas, TEMPERATURE_WORDS.get(one.temperature, one.temperature), coloured=True)
+        yield _picture(canvas, MAP_WORDS.get(one.name, one.name), coloured=True)
         if laid is not None:
             laid.remove()
 

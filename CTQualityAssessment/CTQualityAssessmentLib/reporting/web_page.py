@@ -19,8 +19,10 @@ from CTQualityAssessmentLib.reporting.words import (
     dose_text,
     fact_text,
     headline,
+    map_reading,
     not_the_score,
     slice_words,
+    spread_reading,
     verdict_sentences,
 )
 from CTQualityAssessmentLib.results import GRADES, MAX_SCORE, VolumeAssessment
@@ -52,6 +54,7 @@ class _PagePictures:
     spectrum: str | None = None
     slices: tuple[_PageSlice, ...] = ()
     attention_top: float | None = None
+    map_reading: str = ""
     window: str = ""
 
 
@@ -89,6 +92,7 @@ def write_web_page(
         dose=dose_text(assessment),
         pictures=_draw(assessment, volume, measures),
         attention_colours=_gradient(ATTENTION.rgb(12)),
+        spread_reading=spread_reading(assessment),
         measures=measures,
         measure_rows=_measure_rows(measures) if measures else [],
         tissue_rows=_tissue_rows(measures) if measures else [],
@@ -124,7 +128,7 @@ def _draw(assessment: VolumeAssessment, volume: Volume | None, measures: Physica
     drawn = _PagePictures(_data("svg+xml", profile), tuple(left_out), spectrum and _data("svg+xml", spectrum))
     if volume is None:
         return drawn
-    from CTQualityAssessmentLib.reporting.slice_panels import DISPLAY_WINDOW
+    from CTQualityAssessmentLib.reporting.slice_panels import DISPLAY_WINDOW, maps_to_show
     from CTQualityAssessmentLib.reporting.slice_pictures import slice_pictures
 
     found, top = slice_pictures(volume, assessment)
@@ -137,7 +141,8 @@ def _draw(assessment: VolumeAssessment, volume: Volume | None, measures: Physica
         for one in found
     )
     window = f"width {DISPLAY_WINDOW.width:g} HU, level {DISPLAY_WINDOW.level:g} HU"
-    return replace(drawn, slices=slices, attention_top=top, window=window)
+    reading = next((map_reading(one) for one in maps_to_show(assessment)), "")
+    return replace(drawn, slices=slices, attention_top=top, map_reading=reading, window=window)
 
 
 def _data(kind: str, content: bytes | str) -> str:

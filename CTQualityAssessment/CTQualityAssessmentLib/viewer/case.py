@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,7 +28,7 @@ from CTQualityAssessmentLib.mrml.scene_file import load_scene
 from CTQualityAssessmentLib.mrml.volume_nodes import add_volume, ijk_to_ras, volume_from_node
 from CTQualityAssessmentLib.reading import SeriesInfo, read_volume
 from CTQualityAssessmentLib.reporting.measures_file import read_measures
-from CTQualityAssessmentLib.results import AttentionMap, VolumeAssessment
+from CTQualityAssessmentLib.results import AttentionMap, VolumeAssessment, map_of_title
 from CTQualityAssessmentLib.volume import AcquisitionFacts, Volume
 
 SCENE = "scene.mrb"
@@ -170,10 +169,11 @@ def _attention_map(
     assessment: VolumeAssessment, volume_node: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMRMLScalarVolumeNode
 ) -> AttentionMap | None:
     """The map that an overlay was made from, so that a scene saved again holds it; None for a renamed node."""
-    named = re.fullmatch(r"Attention (\w+) stage (\d)", node.GetName())
+    named = map_of_title(node.GetName())
     if named is None:
         return None
+    kind, name, stage = named
     values = slicer.util.arrayFromVolume(node).astype(np.float32)
     values[values < 0] = np.nan
     to_input_voxels = np.linalg.solve(ijk_to_ras(volume_node), ijk_to_ras(node))
-    return AttentionMap(named[1], int(named[2]), values, np.array(assessment.geometry.ijk_to_ras) @ to_input_voxels)
+    return AttentionMap(name, stage, values, np.array(assessment.geometry.ijk_to_ras) @ to_input_voxels, kind)

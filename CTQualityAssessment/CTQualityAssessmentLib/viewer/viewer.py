@@ -447,8 +447,8 @@ class Viewer:
         display = node.GetDisplayNode() if node is not None else None
         upper = display.GetWindowLevelMax() if display is not None else 0.0
         shown = (display.GetLowerThreshold(), display.GetUpperThreshold()) if display is not None else (0.0, 0.0)
-        name = self._state.overlay
-        self._tell(legend=legend_of(name, upper), threshold=threshold_of(name, upper, *shown))
+        name, title = self._state.overlay, node.GetName() if node is not None else ""
+        self._tell(legend=legend_of(name, upper, title), threshold=threshold_of(name, upper, *shown, title))
 
     def _on_view_change(self) -> None:
         width, level = (round(value) for value in self._views.window())

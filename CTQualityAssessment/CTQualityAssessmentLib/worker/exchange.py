@@ -83,7 +83,7 @@ def write_result(folder: Path, assessment: VolumeAssessment) -> None:
         arrays: dict[str, NDArray[Any]] = {}
         for n, one in enumerate(assessment.attention):
             arrays |= {f"values_{n}": one.values, f"affine_{n}": one.ijk_to_ras}
-        names = [[one.temperature, str(one.stage)] for one in assessment.attention]
+        names = [[one.kind, one.name, str(one.stage or "")] for one in assessment.attention]
         part = folder / f".{ATTENTION}"
         with part.open("wb") as file:
             np.savez(file, names=np.array(names), **arrays)
@@ -173,5 +173,6 @@ def _attention(path: Path) -> Iterable[AttentionMap]:
     if not path.exists():
         return
     with np.load(path, allow_pickle=False) as stored:
-        for n, (temperature, stage) in enumerate(stored["names"].tolist()):
-            yield AttentionMap(temperature, int(stage), stored[f"values_{n}"], stored[f"affine_{n}"])
+        for n, (kind, name, stage) in enumerate(stored["names"].tolist()):
+            numbered = int(stage) if stage else None
+            yield AttentionMap(name, numbered, stored[f"values_{n}"], stored[f"affine_{n}"], kind)

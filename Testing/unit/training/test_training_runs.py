@@ -145,7 +145,7 @@ def test_a_run_becomes_a_bundle_that_loads_and_is_evaluated(data, tmp_path, monk
 
     plain = recipe_for(data, tmp_path, network={**NETWORK, "temperatures": [1.0]}, name="plain")
     train(plain, tmp_path / "plain")
-    assert load_bundle(export.export(tmp_path / "plain", tmp_path / "models"), "cpu").temperatures == ("read",)
+    assert load_bundle(export.export(tmp_path / "plain", tmp_path / "models"), "cpu").scorer.temperatures == ("read",)
     (data / "surrogate.json").rename(tmp_path / "surrogate.json")
     with pytest.raises(ValueError, match="model card"):  # rated images must not ship under the words for simulated ones
         export.export(tmp_path / "plain", tmp_path / "models")
