@@ -29,6 +29,8 @@ class CMMIQARecipe:
         window: of CT.
         input_size: pixels of a slice's longer side.
         crop: slices, rows and columns of a training volume; smaller ones are mirrored up to it.
+        last_crop: the same for the last ``last_share`` of the steps: large crops show the air around the patient,
+            which instance normalisation counts in, but take long; None for no such steps.
         score_max: best score of the list's scale.
         lr: peak learning rate; "step" multiplies it by 0.75 after each epoch, "cosine" lets it fall to zero.
         plcc: weight of ``1 - PLCC`` of the batch beside the squared error.
@@ -45,6 +47,8 @@ class CMMIQARecipe:
     window: str = "ldctiqa"
     input_size: int = 224
     crop: tuple[int, int, int] = (32, 224, 224)
+    last_crop: tuple[int, int, int] | None = None
+    last_share: float = 0.15
     score_max: float = 1.0
     lr: float = 1e-4
     schedule: str = "step"
@@ -61,6 +65,10 @@ class CMMIQARecipe:
         overrides = {k: v for k, v in self.network.items() if k != "size"}
         overrides = {k: tuple(v) if isinstance(v, list) else v for k, v in overrides.items()}
         return compact_config(**overrides) if self.network.get("size") == "compact" else CMMIQAConfig(**overrides)
+
+    def crop_at(self, step: int, steps: int) -> tuple[int, int, int]:
+        """Size of the crops of a step out of ``steps``."""
+        return self.last_crop if self.last_crop and step >= steps * (1 - self.last_share) else self.crop
 
     def rate(self, step: int, steps: int) -> float:
         """Learning rate of a step out of ``steps``."""
@@ -83,8 +91,8 @@ def read_cmmiqa_recipe(path: Path, overrides: dict[str, Any] | None = None) -> C
     unknown = sorted(set(values) - {f.name for f in fields(CMMIQARecipe)})
     if unknown:
         raise RunError(f"The recipe has fields that nobody knows: {', '.join(unknown)}.", "Remove them.")
-    for name in ("held_out", "crop"):
-        if name in values:
+    for name in ("held_out", "crop", "last_crop"):
+        if values.get(name) is not None:
             values[name] = tuple(values[name])
     try:
         recipe = CMMIQARecipe(**values)

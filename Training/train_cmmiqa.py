@@ -59,13 +59,14 @@ class VolumeBatches:
 
     def __init__(self, volumes: list[PreparedVolume], recipe: CMMIQARecipe, rank: int = 0, world: int = 1) -> None:
         self.volumes, self.recipe, self.rank, self.world = volumes, recipe, rank, world
+        self.steps = max(1, recipe.epochs * len(volumes) // recipe.batch)
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Pixels and patient ``(B, 1, D, H, W)``, prompt codes ``(B, 64)`` and scores ``(B,)`` of this process."""
         positions = [step * self.recipe.batch + n for n in range(self.recipe.batch)][self.rank :: self.world]
         chosen = [self._at(position) for position in positions]
         crops = [
-            crop(volume, self.recipe.crop, np.random.default_rng([self.recipe.seed, 1, position]))
+            crop(volume, self.recipe.crop_at(step, self.steps), np.random.default_rng([self.recipe.seed, 1, position]))
             for position, volume in zip(positions, chosen, strict=True)
         ]
         pixels, masks = (torch.from_numpy(np.stack(arrays))[:, None] for arrays in zip(*crops, strict=True))
@@ -124,7 +125,6 @@ def train(recipe: CMMIQARecipe, run: Path, *, log_every: int = 50, save_every: i
         raise RunError("All patients of the list are held out.", "Name fewer in held_out.")
     volumes = [prepare(row, WINDOWS[recipe.window], recipe.input_size) for row in rows]
     batches = VolumeBatches(volumes, recipe, loop.rank, loop.world)
-    steps = max(1, recipe.epochs * len(volumes) // recipe.batch)
     network, averaged = loop.with_average(lambda: CMMIQA(recipe.config()))
     network = network.to(memory_format=torch.channels_last_3d)
     optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
@@ -136,7 +136,7 @@ def train(recipe: CMMIQARecipe, run: Path, *, log_every: int = 50, save_every: i
         network.train()
         with loop.accelerator.autocast():
             found = network(pixels.to(memory_format=torch.channels_last_3d), codes)
-        rate = recipe.rate(step, steps)
+        rate = recipe.rate(step, batches.steps)
         loss = loss_of(recipe, found, scores, patient)
         loop.update(network, optimiser, loss, rate)
         loop.average(averaged, network, min(recipe.ema, (step + 1) / (step + 11)))
@@ -145,7 +145,7 @@ def train(recipe: CMMIQARecipe, run: Path, *, log_every: int = 50, save_every: i
             outside = share_outside(found.weights, patient)
         return {"loss": float(loss.detach()), "mae": float(error), "outside": float(outside), "lr": rate}
 
-    loop.run(one_step, until=steps)
+    loop.run(one_step, until=batches.steps)
     loop.save_weights("weights", averaged)
     return averaged.eval()
 

@@ -121,6 +121,11 @@ class Volume:
         return float(i), float(j), float(k)
 
     @property
+    def is_mr(self) -> bool:
+        """Whether the values are MR signal rather than HU."""
+        return self.units == "signal" or self.facts.modality == "MR"
+
+    @property
     def slice_count(self) -> int:
         """Number of slices along the acquisition axis."""
         return int(self.hu.shape[2 - self.acquisition_axis])

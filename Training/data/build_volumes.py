@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from itertools import chain
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from Training.data.volume_degradations.rician_noise import add_rician_noise
 from Training.data.volume_degradations.thickness import thicken
 from Training.data.volume_degradations.undersampling import undersample
 from Training.data.volume_degradations.views import keep_views
-from Training.data.volume_sources import VolumeSource, ct_sources, mr_sources
+from Training.data.volume_sources import CT_SOURCES, MR_SOURCES, VolumeSource, read_source
 from Training.whole_files import replacing, write_json
 
 #: Every how many source pixels CT is reconstructed: 256 become the 128 that the network reads of 512.
@@ -86,18 +86,21 @@ def degrade_mr(
     return seen if snr >= 60 else add_rician_noise(seen, snr, rng, signal=signal)
 
 
-def build(out: Path, *, ct_slices: int, mr_slices: int, ct_variants: int, mr_variants: int) -> list[dict[str, Any]]:
-    """Builds what is missing and writes ``list.json``; returns its rows."""
+def build(
+    out: Path, names: Iterable[str], *, ct_slices: int, mr_slices: int, ct_variants: int, mr_variants: int
+) -> list[dict[str, Any]]:
+    """Builds what is missing of the named sources and writes ``list.json``; returns its rows."""
     (out / "volumes").mkdir(parents=True, exist_ok=True)
-    (out / "parts").mkdir(exist_ok=True)
     rows = []
-    for source in chain(ct_sources(ct_slices), mr_sources(mr_slices)):
-        variants = ct_variants if source.modality == "CT" else mr_variants
-        part = out / "parts" / f"{source.patient}-{len(source.values)}-{variants}.json"
+    for name in names:
+        is_ct = name in CT_SOURCES
+        patient = (CT_SOURCES if is_ct else MR_SOURCES)[name][0]
+        slices, variants = (ct_slices, ct_variants) if is_ct else (mr_slices, mr_variants)
+        part = out / "parts" / f"{patient}-{slices}-{variants}.json"
         if not part.exists():
-            write_json(part, _build_source(source, variants, out))
+            write_json(part, _build_source(read_source(name, ct_slices, mr_slices), variants, out))
         rows += json.loads(part.read_text(encoding="utf-8"))
-        print("built", source.patient, flush=True)
+        print("built", patient, flush=True)
     write_json(out / "list.json", rows)
     return rows
 
@@ -157,12 +160,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--ct-slices", type=int, default=16, help="slices of each CT")
-    parser.add_argument("--mr-slices", type=int, default=32, help="slices of each MR volume")
+    parser.add_argument("--mr-slices", type=int, default=20, help="slices of each MR volume")
     parser.add_argument("--ct-variants", type=int, default=36, help="degraded volumes of each CT")
-    parser.add_argument("--mr-variants", type=int, default=36, help="degraded volumes of each MR volume")
+    parser.add_argument("--mr-variants", type=int, default=30, help="degraded volumes of each MR volume")
+    parser.add_argument("--leave-out", nargs="*", default=[], metavar="VOLUME", help="public volumes not to use")
     arguments = parser.parse_args()
     rows = build(
         arguments.out,
+        [name for name in (*MR_SOURCES, *CT_SOURCES) if name not in arguments.leave_out],
         ct_slices=arguments.ct_slices,
         mr_slices=arguments.mr_slices,
         ct_variants=arguments.ct_variants,

@@ -7,7 +7,6 @@ simulation of a whole acquisition to put in its place, which flatters no volume 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,30 +57,33 @@ class VolumeSource:
     spacing_mm: tuple[float, float, float]
 
 
-def ct_sources(count: int) -> Iterator[VolumeSource]:
-    """The CT volumes, ``count`` slices from the middle of each."""
-    for name, (patient, organ) in CT_SOURCES.items():
-        hu, (pixel, interval) = load_slices(data_folder() / "ct" / "volumes" / f"{name}.nii.gz")
-        reach = max(0, round((_THICKNESS_MM / interval - 1) / 2))
-        first = max(reach, (len(hu) - count) // 2)
-        bins = hu.shape[1] // CT_SIZE
-        slices = []
-        for k in range(first, min(first + count, len(hu) - reach)):
-            mean = hu[k - reach : k + reach + 1].astype(np.float32).mean(axis=0)
-            slices.append(clean_slice(mean.reshape(CT_SIZE, bins, CT_SIZE, bins).mean(axis=(1, 3))))
-        yield VolumeSource(patient, "CT", organ, np.stack(slices), (interval, pixel * bins, pixel * bins))
+def read_source(name: str, ct_slices: int, mr_slices: int) -> VolumeSource:
+    """One of :data:`CT_SOURCES` or :data:`MR_SOURCES`: so many slices from the middle of it, or all that it has."""
+    return _ct_source(name, ct_slices) if name in CT_SOURCES else _mr_source(name, mr_slices)
+
+
+def _ct_source(name: str, count: int) -> VolumeSource:
+    patient, organ = CT_SOURCES[name]
+    hu, (pixel, interval) = load_slices(data_folder() / "ct" / "volumes" / f"{name}.nii.gz")
+    reach = max(0, round((_THICKNESS_MM / interval - 1) / 2))
+    first = max(reach, (len(hu) - count) // 2)
+    bins = hu.shape[1] // CT_SIZE
+    slices = []
+    for k in range(first, min(first + count, len(hu) - reach)):
+        mean = hu[k - reach : k + reach + 1].astype(np.float32).mean(axis=0)
+        slices.append(clean_slice(mean.reshape(CT_SIZE, bins, CT_SIZE, bins).mean(axis=(1, 3))))
+    return VolumeSource(patient, "CT", organ, np.stack(slices), (interval, pixel * bins, pixel * bins))
+
+
+def _mr_source(name: str, count: int) -> VolumeSource:
+    patient, organ = MR_SOURCES[name]
+    slices = read_mr(name).canonical_slices()
+    column, row, interval = (float(n) for n in np.linalg.norm(slices.ijk_to_ras[:3, :3], axis=0))
+    first = max(0, (len(slices.hu) - count) // 2)
+    values = slices.hu[first : first + count].astype(np.float32)
+    return VolumeSource(patient, "MR", organ, values, (interval, row, column))
 
 
 def read_mr(name: str) -> Volume:
     """One of :data:`MR_SOURCES`; the files do not say that they are MR."""
     return read_volume(data_folder() / "mr" / f"{name}.nii.gz", wanted=Wanted(("MR",), "MR"))
-
-
-def mr_sources(count: int) -> Iterator[VolumeSource]:
-    """The MR volumes, ``count`` slices from the middle of each."""
-    for name, (patient, organ) in MR_SOURCES.items():
-        slices = read_mr(name).canonical_slices()
-        column, row, interval = (float(n) for n in np.linalg.norm(slices.ijk_to_ras[:3, :3], axis=0))
-        first = max(0, (len(slices.hu) - count) // 2)
-        values = slices.hu[first : first + count].astype(np.float32)
-        yield VolumeSource(patient, "MR", organ, values, (interval, row, column))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from CTQualityAssessmentLib.volume import Volume
+
 #: Tissue is denser than this, the foam of a table and clothing mostly are not.
 _TISSUE_HU = -300.0
 #: Opening with this radius takes away table shells, blankets and tubes.
@@ -54,6 +56,18 @@ def body_mask(
             edge[touched[0] : touched[-1] + 1] = True
     filled = ndimage.binary_fill_holes(body)
     return np.repeat(np.repeat(filled, step, axis=0), step, axis=1)[: hu.shape[0], : hu.shape[1]]
+
+
+def patient_mask(volume: Volume) -> NDArray[np.bool_]:
+    """Where the patient is on the canonical slices of a volume, ``(n, rows, columns)``; of CT and of MR."""
+    slices = volume.canonical_slices()
+    column, row, _ = np.linalg.norm(slices.ijk_to_ras[:3, :3], axis=0)
+    return body_mask(slices.hu, (float(row), float(column)), tissue_floor(volume))
+
+
+def tissue_floor(volume: Volume) -> float:
+    """The value above which a voxel is tissue: in HU fixed, of MR by its own signal."""
+    return signal_floor(volume.hu[::4, ::4, ::4]) if volume.is_mr else _TISSUE_HU
 
 
 def signal_floor(signal: NDArray[np.generic]) -> float:

@@ -34,12 +34,14 @@ class TokenMaps:
         weights: w, of the same shape, in (0, 1).
         first: slice that the first layer of tokens is centred on; a fraction where there is one layer only.
         distance: slices between layers of tokens.
+        pixels: between tokens in plane.
     """
 
     scores: NDArray[np.float32]
     weights: NDArray[np.float32]
     first: float
     distance: float
+    pixels: int
 
     @property
     def score(self) -> float:
@@ -53,16 +55,15 @@ class TokenMaps:
         at = self.first + self.distance * np.arange(len(layers))
         return np.interp(np.arange(slices), at, layers)
 
-    def affine(self, ijk_to_ras: NDArray[np.float64], stride: tuple[int, int, int]) -> NDArray[np.float64]:
-        """Affine of the tokens, ``(column, row, layer, 1)`` to RAS.
+    def affine(self, ijk_to_ras: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Affine of the tokens, ``(column, row, layer, 1)`` to RAS; token 0 is centred on pixel 0.
 
         Args:
             ijk_to_ras: of the pixels that the network read, ``(column, row, slice, 1)``.
-            stride: pixels between tokens, (slices, rows, columns); token 0 is centred on pixel 0.
         """
         matrix = np.array(ijk_to_ras, dtype=np.float64)
         matrix[:3, 3] += matrix[:3, 2] * self.first
-        matrix[:3, :3] *= (stride[2], stride[1], self.distance)
+        matrix[:3, :3] *= (self.pixels, self.pixels, self.distance)
         return matrix
 
 
@@ -117,4 +118,4 @@ def token_maps(
     # A single layer has seen all slices, so it stands for all of them.
     single = len(layers) == 1
     first, distance = ((depth - 1) / 2, float(depth)) if single else (0.0, float(TOKEN_STRIDE[0]))
-    return TokenMaps(layers, np.concatenate(weights), first, distance)
+    return TokenMaps(layers, np.concatenate(weights), first, distance, TOKEN_STRIDE[2])

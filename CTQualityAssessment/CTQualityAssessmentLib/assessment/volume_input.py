@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from CTQualityAssessmentLib.assessment.body import body_mask, signal_floor
+from CTQualityAssessmentLib.assessment.body import body_mask, tissue_floor
 from CTQualityAssessmentLib.volume import CanonicalSlices, Volume
 from CTQualityAssessmentLib.windows import Window
 
@@ -45,11 +45,6 @@ def picked_every(shape: tuple[int, ...], size: int) -> int:
     return max(1, round(max(shape) / size))
 
 
-def is_mr(volume: Volume) -> bool:
-    """Whether the values are MR signal rather than HU."""
-    return volume.units == "signal"
-
-
 def volume_input(volume: Volume, window: Window, size: int) -> VolumeInput:
     """The volume for a network: CT by the window, MR by its 0.5 and 99.5 percentiles.
 
@@ -72,12 +67,11 @@ def patient_in(volume: Volume, size: int) -> NDArray[np.bool_]:
     first = (every - 1) // 2
     picked = slices.hu[:, first::every, first::every]
     column, row = np.linalg.norm(slices.ijk_to_ras[:3, :2], axis=0) * every
-    spacing = (float(row), float(column))
-    return body_mask(picked, spacing, signal_floor(picked)) if is_mr(volume) else body_mask(picked, spacing)
+    return body_mask(picked, (float(row), float(column)), tissue_floor(volume))
 
 
 def _unit_range(volume: Volume, picked: NDArray[np.generic], window: Window) -> NDArray[np.float32]:
-    if not is_mr(volume):
+    if not volume.is_mr:
         return window.apply(picked)
     low, high = np.percentile(picked, MR_PERCENTILES)
     scaled = (picked.astype(np.float32) - np.float32(low)) / np.float32(max(high - low, 1e-6))

@@ -129,10 +129,11 @@ def _assessed(
 ) -> StudyRecord:
     from CTQualityAssessmentLib.assessment import assess_volume
     from CTQualityAssessmentLib.assessment.measures import measure_volume
-    from CTQualityAssessmentLib.reading import read_volume
+    from CTQualityAssessmentLib.reading import Wanted, read_volume
     from CTQualityAssessmentLib.result_files import write_results
 
-    volume = read_volume([Path(file) for file in study.files], series=study.series)
+    wanted = Wanted(("CT", "MR") if model.reads_volumes else ("CT",))
+    volume = read_volume([Path(file) for file in study.files], series=study.series, wanted=wanted)
     assessment = assess_volume(
         volume, model, batch_size=settings.batch_size, attention_stages=settings.attention_stages
     )

@@ -24,6 +24,7 @@ from CTQualityAssessmentLib.cli.terminal import (
 )
 
 if TYPE_CHECKING:
+    from CTQualityAssessmentLib.assessment import Told
     from CTQualityAssessmentLib.calls import Cancelled
     from CTQualityAssessmentLib.calls import Progress as ProgressCall
     from CTQualityAssessmentLib.reading import SourceSeries
@@ -59,6 +60,12 @@ def assess(
             "birth date, study and UIDs as in the input, so that an archive can file them.",
         ),
     ] = False,
+    modality: Annotated[
+        str | None, typer.Option(help="For models that are told: CT, MR or unknown, instead of what the tags say.")
+    ] = None,
+    organ: Annotated[
+        str | None, typer.Option(help="For models that are told: brain, chest, abdomen ... or unknown.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print assessment.json to standard output instead.")] = False,
 ) -> None:
     """Score and measure every slice of a CT volume: assessment.json, slices.csv, index.html, figures.png, scene.mrb.
@@ -77,8 +84,9 @@ def assess(
 
             # Opened first, so that a folder that cannot be written is known before the network has run.
             folder = opened.enter_context(result_folder(out, optional=result_files.OPTIONAL_FILES))
+        stages = () if no_attention else attention_stage
         volume, source, assessment = _run(
-            path, series, dicom, model, device, batch, () if no_attention else attention_stage, progress, cancelled
+            path, series, dicom, model, device, batch, stages, _told(modality, organ), progress, cancelled
         )
         if assessment.partial and assessment.summary.scored == 0:
             error_console.print("Cancelled before a slice was scored; nothing was written.")
@@ -137,6 +145,16 @@ def _write(
     return measures.partial
 
 
+def _told(modality: str | None, organ: str | None) -> Told:
+    """What the user says, in the words of the prompts."""
+    from CTQualityAssessmentLib.assessment import Told
+    from CTQualityAssessmentLib.prompts import UNKNOWN
+
+    if modality is not None:
+        modality = UNKNOWN if modality.lower() == UNKNOWN else modality.upper()
+    return Told(modality, organ and organ.lower())
+
+
 def _run(
     path: Path,
     series: str | None,
@@ -145,20 +163,23 @@ def _run(
     device: str,
     batch: int | None,
     attention_stages: Sequence[int],
+    told: Told,
     progress: ProgressCall,
     cancelled: Cancelled,
 ) -> tuple[Volume, SourceSeries | None, VolumeAssessment]:
     """Read and assess; the source, which names the patient, only where DICOM files were asked for."""
     from CTQualityAssessmentLib.assessment import assess_volume
-    from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, load_bundle
-    from CTQualityAssessmentLib.reading import read_volume, read_with_source
+    from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, find_bundle, load_bundle
+    from CTQualityAssessmentLib.reading import Wanted, read_volume, read_with_source
 
     start = time.perf_counter()
     source = None
+    modalities = find_bundle(model or DEFAULT_BUNDLE).modalities
+    wanted = Wanted(modalities, told.modality if told.modality in modalities else None)
     if dicom:
         volume, source = read_with_source(path, series=series, progress=progress, cancelled=cancelled)
     else:
-        volume = read_volume(path, series=series, progress=progress, cancelled=cancelled)
+        volume = read_volume(path, series=series, progress=progress, cancelled=cancelled, wanted=wanted)
     read_s = time.perf_counter() - start
     assessment = assess_volume(
         volume,
@@ -167,6 +188,7 @@ def _run(
         attention_stages=tuple(sorted(set(attention_stages))),
         progress=progress,
         cancelled=cancelled,
+        told=told,
     )
     return volume, source, replace(assessment, timings_s={"read": read_s, **assessment.timings_s})
 
@@ -181,6 +203,8 @@ def _print_summary(assessment: VolumeAssessment) -> None:
     console.print(f"{title}. {meaning}")
     console.print(summary_line(assessment))
     console.print(facts_line(assessment))
+    if assessment.prompt:
+        console.print(f"The network was told: {assessment.prompt.text}.")
     if assessment.summary.worst:
         worst = (assessment.slices[n] for n in assessment.summary.worst[:5])
         console.print("Worst slices, counted from 0: " + ", ".join(f"{one.index} ({one.score:.1f})" for one in worst))

@@ -8,9 +8,9 @@ import slicer.util
 import vtk
 from numpy.typing import NDArray
 
+from CTQualityAssessmentLib.assessment.display import display_window
 from CTQualityAssessmentLib.mrml.errors import NonLinearTransformError, UnsuitableNodeError
 from CTQualityAssessmentLib.volume import Volume, acquisition_axis_from_affine
-from CTQualityAssessmentLib.windows import WINDOWS
 
 #: Node attribute that keeps the acquisition axis where a header told it; the affine alone cannot always say it.
 ACQUISITION_AXIS = "CTQA.acquisitionAxis"
@@ -21,15 +21,16 @@ _AIR_HU = -1024
 
 
 def add_volume(scene: slicer.vtkMRMLScene, volume: Volume, name: str = "CT") -> slicer.vtkMRMLScalarVolumeNode:
-    """A scalar volume node with the HU of ``volume`` (copied), shown in the soft-tissue window.
+    """A scalar volume node with the values of ``volume`` (copied), shown in the window of its modality.
 
     ``name`` appears in the scene and in saved files: keep patient identifiers out of it.
     """
     node = add_scalar_volume(scene, volume.hu, volume.ijk_to_ras, name)
     node.SetAttribute(ACQUISITION_AXIS, str(volume.acquisition_axis))
-    node.SetVoxelValueQuantity(_code("112031", "DCM", "Attenuation Coefficient"))
-    node.SetVoxelValueUnits(_code("[hnsf'U]", "UCUM", "Hounsfield unit"))
-    window = WINDOWS["soft-tissue"]
+    if not volume.is_mr:  # the signal of MR has no unit
+        node.SetVoxelValueQuantity(_code("112031", "DCM", "Attenuation Coefficient"))
+        node.SetVoxelValueUnits(_code("[hnsf'U]", "UCUM", "Hounsfield unit"))
+    window = display_window(volume)
     display = node.GetDisplayNode()
     display.SetAutoWindowLevel(False)
     display.SetWindowLevel(window.width, window.level)

@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from CTQualityAssessmentLib.assessment.body import body_mask
+from CTQualityAssessmentLib.assessment.body import body_mask, tissue_floor
+from CTQualityAssessmentLib.assessment.display import display_window
 from CTQualityAssessmentLib.colours import ATTENTION
 from CTQualityAssessmentLib.results import AttentionMap, VolumeAssessment
 from CTQualityAssessmentLib.volume import CanonicalSlices, Volume
-from CTQualityAssessmentLib.windows import WINDOWS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
-DISPLAY_WINDOW = WINDOWS["soft-tissue"]
 #: Overlay opacity where attention reaches the top of the scale: anatomy must stay readable below it.
 _STRONGEST_ALPHA = 0.6
 _MARGIN_MM = 12.0
@@ -29,6 +28,7 @@ MAP_WORDS = {
     "focus": "where it focused",
     "raises": "what raised the score",
     "lowers": "what lowered the score",
+    "map": "what it weighed",
 }
 
 
@@ -64,7 +64,8 @@ def crop_to_body(volume: Volume, indices: list[int]) -> Crop:
     """The smallest part that holds the patient in all the named slices, with a margin; the whole slice if none does."""
     slices = volume.canonical_slices()
     spacing = pixel_spacing(slices)
-    body = np.any([body_mask(slices.hu[n], spacing) for n in indices], axis=0)
+    floor = tissue_floor(volume)
+    body = np.any([body_mask(slices.hu[n], spacing, floor) for n in indices], axis=0)
     if not body.any():
         body[:] = True
     bounds = []
@@ -76,10 +77,12 @@ def crop_to_body(volume: Volume, indices: list[int]) -> Crop:
 
 
 def draw_slice(axes: Axes, volume: Volume, index: int, crop: Crop, letters: float = 7) -> None:
-    """Slice ``index`` in the soft-tissue window, with the patient's sides at its edges in ``letters`` points."""
+    """Slice ``index`` in the window of its modality, with the patient's sides at its edges in ``letters`` points."""
     slices = volume.canonical_slices()
     rows_mm, columns_mm = pixel_spacing(slices)
-    axes.imshow(DISPLAY_WINDOW.apply(slices.hu[index]), cmap="gray", vmin=0, vmax=1, aspect=rows_mm / columns_mm)
+    axes.imshow(
+        display_window(volume).apply(slices.hu[index]), cmap="gray", vmin=0, vmax=1, aspect=rows_mm / columns_mm
+    )
     axes.set_xlim(crop.left - 0.5, crop.right - 0.5)
     axes.set_ylim(crop.bottom - 0.5, crop.top - 0.5)
     write_sides(axes, slices.ijk_to_ras[:3, 0], slices.ijk_to_ras[:3, 1], letters=letters)

@@ -26,5 +26,5 @@ def add_rician_noise(
     if not snr > 0 or not signal > 0:
         raise ValueError("signal and its ratio to the noise are above zero")
     sd = signal / snr
-    real = image + rng.normal(0.0, sd, image.shape)
-    return np.hypot(real, rng.normal(0.0, sd, image.shape)).astype(np.float32)
+    real = image + np.float32(sd) * rng.standard_normal(image.shape, dtype=np.float32)
+    return np.hypot(real, np.float32(sd) * rng.standard_normal(image.shape, dtype=np.float32)).astype(np.float32)
