@@ -295,17 +295,17 @@ class VolumeAssessment:
         slices = tuple(
             SliceAssessment(
                 **{
-                    **_known(SliceAssessment, item),
+                    **known_fields(SliceAssessment, item),
                     "centre_ras": tuple(item["centre_ras"]),
                     "distribution": tuple(item["distribution"]),
-                    "refusal": Refusal(**_known(Refusal, item["refusal"])) if item["refusal"] else None,
+                    "refusal": Refusal(**known_fields(Refusal, item["refusal"])) if item["refusal"] else None,
                 }
             )
             for item in data["slices"]
         )
         geometry = data["geometry"]
         return cls(
-            model=ModelIdentity(**_known(ModelIdentity, data["model"])),
+            model=ModelIdentity(**known_fields(ModelIdentity, data["model"])),
             geometry=Geometry(
                 tuple(geometry["shape_kji"]),
                 tuple(tuple(row) for row in geometry["ijk_to_ras"]),
@@ -313,7 +313,7 @@ class VolumeAssessment:
             ),
             slices=slices,
             summary=VolumeSummary(
-                **{**_known(VolumeSummary, data["summary"]), "worst": tuple(data["summary"]["worst"])}
+                **{**known_fields(VolumeSummary, data["summary"]), "worst": tuple(data["summary"]["worst"])}
             ),
             device=data["device"],
             versions=dict(data["versions"]),
@@ -327,8 +327,8 @@ class VolumeAssessment:
         )
 
 
-def _known(kind: type, item: dict[str, Any]) -> dict[str, Any]:
-    """The values that ``kind`` has a field for."""
+def known_fields(kind: type, item: dict[str, Any]) -> dict[str, Any]:
+    """The values that a dataclass has a field for; what a later version added is passed over."""
     return {f.name: item[f.name] for f in fields(kind) if f.name in item}
 
 

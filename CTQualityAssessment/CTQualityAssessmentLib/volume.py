@@ -7,6 +7,7 @@ millimetres in RAS (right, anterior, superior are positive). Nothing here assume
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -119,6 +120,17 @@ class Volume:
         """Distance in millimetres between neighbours along i, j and k."""
         i, j, k = np.linalg.norm(self.ijk_to_ras[:3, :3], axis=0)
         return float(i), float(j), float(k)
+
+    def voxel_sha256(self) -> str:
+        """SHA-256 of shape and voxels as int16 HU, so that the results of one volume are known to belong together.
+
+        It tells nothing of the patient without the image itself.
+        """
+        found = hashlib.sha256(repr(self.hu.shape).encode())
+        for slab in self.hu:
+            rounded = slab if slab.dtype == np.int16 else np.clip(np.rint(slab), -32768, 32767)
+            found.update(np.ascontiguousarray(rounded, dtype="<i2").tobytes())
+        return found.hexdigest()
 
     @property
     def is_mr(self) -> bool:

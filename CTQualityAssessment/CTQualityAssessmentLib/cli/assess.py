@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from CTQualityAssessmentLib.assessment import Told
     from CTQualityAssessmentLib.calls import Cancelled
     from CTQualityAssessmentLib.calls import Progress as ProgressCall
-    from CTQualityAssessmentLib.reading import SourceSeries
+    from CTQualityAssessmentLib.denoising import DenoisingReport
+    from CTQualityAssessmentLib.reading import SourceSeries, Wanted
     from CTQualityAssessmentLib.results import VolumeAssessment
     from CTQualityAssessmentLib.volume import Volume
 
@@ -66,6 +67,14 @@ def assess(
     organ: Annotated[
         str | None, typer.Option(help="For models that are told: brain, chest, abdomen ... or unknown.")
     ] = None,
+    denoised: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that 'ctqa denoise' wrote for the same input: index.html shows the comparison too.",
+            exists=True,
+            file_okay=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print assessment.json to standard output instead.")] = False,
 ) -> None:
     """Score and measure every slice of a CT volume: assessment.json, slices.csv, index.html, figures.png, scene.mrb.
@@ -74,6 +83,8 @@ def assess(
     """
     if dicom and out is None:
         raise typer.BadParameter("--dicom needs --out, the folder to write to.")
+    if denoised and out is None:
+        raise typer.BadParameter("--denoised needs --out, the folder to write to.")
     with plain_errors(), cancel_on_interrupt() as cancelled, progress_bar() as progress, ExitStack() as opened:
         if dicom:
             import highdicom  # noqa: F401  (what is missing shows now, not after the network has run)
@@ -84,10 +95,19 @@ def assess(
 
             # Opened first, so that a folder that cannot be written is known before the network has run.
             folder = opened.enter_context(result_folder(out, optional=result_files.OPTIONAL_FILES))
+        told = _told(modality, organ)
+        start = time.perf_counter()
+        volume, source = _read(path, series, dicom, _wanted(model, told), progress, cancelled)
+        read_s = time.perf_counter() - start
+        comparison = None
+        if denoised is not None:
+            from CTQualityAssessmentLib.reporting.denoising_file import read_denoising
+
+            # What does not belong to this volume shows now, not after the network has run.
+            comparison = read_denoising(denoised, volume)
         stages = () if no_attention else attention_stage
-        volume, source, assessment = _run(
-            path, series, dicom, model, device, batch, stages, _told(modality, organ), progress, cancelled
-        )
+        assessment = _assessed(volume, model, device, batch, stages, told, progress, cancelled)
+        assessment = replace(assessment, timings_s={"read": read_s, **assessment.timings_s})
         if assessment.partial and assessment.summary.scored == 0:
             error_console.print("Cancelled before a slice was scored; nothing was written.")
             raise typer.Exit(EXIT_CANCELLED)
@@ -101,7 +121,15 @@ def assess(
         partial = assessment.partial
         if folder is not None:
             partial |= _write(
-                folder, volume, assessment, source, not no_figures, not no_scene, progress=progress, cancelled=cancelled
+                folder,
+                volume,
+                assessment,
+                source,
+                not no_figures,
+                not no_scene,
+                comparison,
+                progress=progress,
+                cancelled=cancelled,
             )
             opened.close()  # the files move into place here, and errors of that come before the exit code
     if partial:
@@ -117,6 +145,7 @@ def _write(
     source: SourceSeries | None,
     figures: bool,
     scene: bool,
+    comparison: tuple[DenoisingReport, Volume] | None,
     *,
     progress: ProgressCall,
     cancelled: Cancelled,
@@ -140,6 +169,7 @@ def _write(
             source,
             figures=figures,
             scene=scene and not missing,
+            comparison=comparison,
             progress=progress,
         )
     return measures.partial
@@ -155,10 +185,28 @@ def _told(modality: str | None, organ: str | None) -> Told:
     return Told(modality, organ and organ.lower())
 
 
-def _run(
-    path: Path,
-    series: str | None,
-    dicom: bool,
+def _wanted(model: str | None, told: Told) -> Wanted:
+    """What the model can read, and what a file is that does not say it."""
+    from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, find_bundle
+    from CTQualityAssessmentLib.reading import Wanted
+
+    modalities = find_bundle(model or DEFAULT_BUNDLE).modalities
+    return Wanted(modalities, told.modality if told.modality in modalities else None)
+
+
+def _read(
+    path: Path, series: str | None, dicom: bool, wanted: Wanted, progress: ProgressCall, cancelled: Cancelled
+) -> tuple[Volume, SourceSeries | None]:
+    """The volume; its source, which names the patient, only where DICOM files were asked for."""
+    from CTQualityAssessmentLib.reading import read_volume, read_with_source
+
+    if dicom:
+        return read_with_source(path, series=series, progress=progress, cancelled=cancelled)
+    return read_volume(path, series=series, progress=progress, cancelled=cancelled, wanted=wanted), None
+
+
+def _assessed(
+    volume: Volume,
     model: str | None,
     device: str,
     batch: int | None,
@@ -166,22 +214,11 @@ def _run(
     told: Told,
     progress: ProgressCall,
     cancelled: Cancelled,
-) -> tuple[Volume, SourceSeries | None, VolumeAssessment]:
-    """Read and assess; the source, which names the patient, only where DICOM files were asked for."""
+) -> VolumeAssessment:
     from CTQualityAssessmentLib.assessment import assess_volume
-    from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, find_bundle, load_bundle
-    from CTQualityAssessmentLib.reading import Wanted, read_volume, read_with_source
+    from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, load_bundle
 
-    start = time.perf_counter()
-    source = None
-    modalities = find_bundle(model or DEFAULT_BUNDLE).modalities
-    wanted = Wanted(modalities, told.modality if told.modality in modalities else None)
-    if dicom:
-        volume, source = read_with_source(path, series=series, progress=progress, cancelled=cancelled)
-    else:
-        volume = read_volume(path, series=series, progress=progress, cancelled=cancelled, wanted=wanted)
-    read_s = time.perf_counter() - start
-    assessment = assess_volume(
+    return assess_volume(
         volume,
         load_bundle(model or DEFAULT_BUNDLE, device=device),
         batch_size=batch,
@@ -190,7 +227,6 @@ def _run(
         cancelled=cancelled,
         told=told,
     )
-    return volume, source, replace(assessment, timings_s={"read": read_s, **assessment.timings_s})
 
 
 def _print_summary(assessment: VolumeAssessment) -> None:

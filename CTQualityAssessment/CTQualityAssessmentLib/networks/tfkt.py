@@ -96,11 +96,11 @@ SIZES: dict[str, TfktConfig] = {
     "v2": _V2,
     "v2-kan": replace(_V2, kan=True),
     "compact": TfktConfig(
-        stem=16,
+        stem=12,
         stages=(
-            ConvStage(True, 1, 1, 16, 1),
+            ConvStage(True, 1, 1, 12, 1),
             ConvStage(True, 2, 2, 32, 1),
-            ConvStage(True, 2, 2, 64, 2),
+            ConvStage(True, 2, 2, 64, 1),
             ConvStage(False, 4, 2, 96, 2),
             ConvStage(False, 4, 2, 160, 2),
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,11 +78,17 @@ def crop_to_body(volume: Volume, indices: list[int]) -> Crop:
 
 def draw_slice(axes: Axes, volume: Volume, index: int, crop: Crop, letters: float = 7) -> None:
     """Slice ``index`` in the window of its modality, with the patient's sides at its edges in ``letters`` points."""
+    shown = display_window(volume).apply(volume.canonical_slices().hu[index])
+    draw_values(axes, volume, shown, crop, letters, cmap="gray", vmin=0, vmax=1)
+
+
+def draw_values(
+    axes: Axes, volume: Volume, values: NDArray[np.generic], crop: Crop, letters: float, **colours: Any
+) -> None:
+    """Values of one slice ``(rows, columns)`` in place of its HU; ``colours`` as ``imshow`` takes them."""
     slices = volume.canonical_slices()
     rows_mm, columns_mm = pixel_spacing(slices)
-    axes.imshow(
-        display_window(volume).apply(slices.hu[index]), cmap="gray", vmin=0, vmax=1, aspect=rows_mm / columns_mm
-    )
+    axes.imshow(values, aspect=rows_mm / columns_mm, **colours)
     axes.set_xlim(crop.left - 0.5, crop.right - 0.5)
     axes.set_ylim(crop.bottom - 0.5, crop.top - 0.5)
     write_sides(axes, slices.ijk_to_ras[:3, 0], slices.ijk_to_ras[:3, 1], letters=letters)

@@ -112,9 +112,8 @@ class DenoisingWork:
         model = self._loaded(request.model, report.device)
         if report.model.sha256 != model.identity.sha256:
             raise BadRequestError("the earlier result is of another model")
-        fresh = {"retention": (), "measures": None, "bias": None, "scores": None, "findings": None}
         warnings = tuple(one for one in report.warnings if one != SCORER_WARNING)
-        return full, replace(report, strength=strength, warnings=warnings, **fresh)
+        return full, replace(report.unexamined(), strength=strength, warnings=warnings)
 
     def _loaded(self, name: str | None, device: str) -> LoadedDenoiser:
         from CTQualityAssessmentLib.models import DEFAULT_DENOISER, load_denoiser

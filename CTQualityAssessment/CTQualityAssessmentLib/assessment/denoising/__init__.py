@@ -1,6 +1,10 @@
 """Denoising of a volume, what it changes, and whether lesions survive it."""
 
-from CTQualityAssessmentLib.assessment.denoising.comparison import before_and_after, tissue_bias
+from CTQualityAssessmentLib.assessment.denoising.comparison import (
+    before_and_after,
+    spectra_before_and_after,
+    tissue_bias,
+)
 from CTQualityAssessmentLib.assessment.denoising.engine import Denoising, NotDenoisableError, denoise_volume, residual
 from CTQualityAssessmentLib.assessment.denoising.examination import Examination, examine, report_of
 from CTQualityAssessmentLib.assessment.denoising.findings import find_lesions
@@ -20,5 +24,6 @@ __all__ = [
     "report_of",
     "residual",
     "slice_denoiser",
+    "spectra_before_and_after",
     "tissue_bias",
 ]
