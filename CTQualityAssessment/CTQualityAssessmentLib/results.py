@@ -322,7 +322,7 @@ class VolumeAssessment:
             warnings=tuple(data["warnings"]),
             partial=bool(data["partial"]),
             volume_score=data.get("volume_score"),
-            prompt=UsedPrompt(**_known(UsedPrompt, data["prompt"])) if data.get("prompt") else None,
+            prompt=UsedPrompt(**known_fields(UsedPrompt, data["prompt"])) if data.get("prompt") else None,
             schema_version=version,
         )
 

@@ -26,6 +26,8 @@ TOKEN_STRIDE = (8, 16, 16)
 #: A volume of fewer slices is repeated up to this many.
 FEWEST_SLICES = 7
 _PROMPT_MODES = ("additive", "film")
+#: Slope of the score below zero while training.
+_LEAK = 0.1
 #: Keeps the weighted mean defined where all weights vanish.
 _LEAST_WEIGHT = 1e-6
 
@@ -92,7 +94,7 @@ class CMMIQAOutput:
 
     Attributes:
         score: ``(B,)``, ``sum(f w) / sum(w)``; meant for [0, 1], not limited above.
-        scores: the score map f, ``(B, d, h, w)``, at least 0.
+        scores: the score map f, ``(B, d, h, w)``; at least 0, but while training.
         weights: the weight map w, ``(B, d, h, w)``, in (0, 1).
     """
 
@@ -182,8 +184,7 @@ class CMMIQA(nn.Module):
         self.score_head = _head(inputs)
         self.weight_head = _head(inputs)
         with torch.no_grad():
-            # Start in the middle of the scale: a ReLU that starts below zero never learns.
-            self.score_head[-1].bias.fill_(0.5)
+            self.score_head[-1].bias.fill_(0.5)  # start in the middle of the scale
             # Most of the first filters start blind to the grey level, which is far stronger than noise: without this
             # hundreds of steps go by before the network sees noise at all.
             detail = self.stem.weight[config.stem // 4 :]
@@ -209,7 +210,9 @@ class CMMIQA(nn.Module):
             tokens = layer(tokens, codes)
         tokens = self.norm(tokens)
         grid = (batch, depth, rows, columns)
-        scores = F.relu(self.score_head(tokens)).view(grid)
+        raw = self.score_head(tokens).view(grid)
+        # A ReLU that falls below zero everywhere never learns again: in training it leaks.
+        scores = F.leaky_relu(raw, _LEAK) if self.training else F.relu(raw)
         weights = torch.sigmoid(self.weight_head(tokens)).view(grid)
         return CMMIQAOutput(weighted_score(scores, weights), scores, weights)
 
