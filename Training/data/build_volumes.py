@@ -41,6 +41,7 @@ _THICKNESSES = (1, 1, 1, 3, 5)
 #: Photons per ray and view at full dose, drawn log-uniformly; with the doses about 4 to 80 HU of noise.
 _PHOTONS = (2e5, 1.5e6)
 _LEAST_DOSE = 0.05
+_AIR_HU = -1024.0
 _KERNELS = dict(zip(KERNELS_BY_SHARPNESS, (0.25, 0.4, 0.15, 0.1, 0.1), strict=True))
 _MOST_MOTION_MM = 4.0
 
@@ -62,7 +63,8 @@ def degrade_ct(exact: CTScan, levels: dict[str, Any], rng: np.random.Generator, 
     """HU of a scan with all its degradations, in the order in which they happen."""
     moving = move(exact, levels["motion_mm"], cycles=rng.uniform(0.5, 2.5), phase=rng.uniform(0, 2 * np.pi))
     noisy = add_dose_noise(keep_views(moving, levels["views"]), levels["dose"], rng, photons=levels["photons"])
-    return thicken(reconstruct_with(noisy, levels["kernel"], every), levels["thickness"])
+    hu = thicken(reconstruct_with(noisy, levels["kernel"], every), levels["thickness"])
+    return np.maximum(hu, _AIR_HU)  # scanners store nothing below it
 
 
 def mr_levels(rng: np.random.Generator) -> dict[str, Any]:

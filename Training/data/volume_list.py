@@ -67,7 +67,7 @@ def read_volume_list(path: Path, score_max: float = 1.0) -> list[LabelledVolume]
         text = path.read_text(encoding="utf-8-sig")
         rows = list(csv.DictReader(text.splitlines())) if path.suffix.lower() == ".csv" else json.loads(text)
         volumes = [_labelled(path, number, row, score_max) for number, row in enumerate(rows, start=1)]
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError) as error:
         raise TrainingDataError(
             "The list of volumes cannot be read.", "Give JSON or CSV rows of image, score, modality and organ."
         ) from error
