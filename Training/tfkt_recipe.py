@@ -56,6 +56,8 @@ class TfktRecipe:
         ema: decay of the averaged weights, which are the ones that are kept; 0 keeps the last ones.
         select: whether the stages on CT keep the weights of their best validation error instead, as published; it needs
             a fold.
+        calibrate: on so many whole training images the last layer is scaled and shifted in the end, because a network
+            that was trained on crops is off on whole slices, where there is more air; 0 for none.
         warmup: steps of each stage over which the rate rises; it then falls to zero as a cosine.
         clip: largest gradient norm.
         precision: see :class:`Training.loop.Loop`.
@@ -76,6 +78,7 @@ class TfktRecipe:
     network: dict[str, Any] = field(default_factory=lambda: {"size": "compact"})
     ema: float = 0.0
     select: bool = False
+    calibrate: int = 0
     warmup: int = 0
     clip: float = 1.0
     precision: str = "auto"

@@ -33,6 +33,7 @@ from Training.data.opinions import read_opinions
 from Training.data.photographs import graded_photographs
 from Training.loop import Loop, RunError, cosine_share
 from Training.tfkt_recipe import PHOTOGRAPHS, Stage, TfktRecipe, read_tfkt_recipe
+from Training.whole_files import write_tensors
 
 
 class Viewed(Protocol):
@@ -189,11 +190,12 @@ def train(
         before,
         frequencies,
     )
-    network = Tfkt(config)
+    network = Tfkt(config).eval()
     network.load_state_dict(load_file(done))
-    shutil.copy(done, run / "weights.partial")
-    (run / "weights.partial").replace(run / "weights.safetensors")
-    return network.eval()
+    if recipe.calibrate:
+        calibrate(network, training[:: max(1, len(training) // recipe.calibrate)])
+    write_tensors(run / "weights.safetensors", network.state_dict())
+    return network
 
 
 def _stage(
@@ -289,11 +291,25 @@ def _take_stage_a(recipe: TfktRecipe, start: Path, run: Path) -> None:
 
 
 @torch.inference_mode()
-def predict(network: nn.Module, images: list[LabelledImage], device: str = "cpu") -> NDArray[np.float64]:
-    """Score of each image, cut off at 0 and 4, ``(N,)``; one at a time, so that any sizes may be among them."""
+def raw_scores(network: nn.Module, images: list[LabelledImage], device: str = "cpu") -> NDArray[np.float64]:
+    """What the network says of each image, ``(N,)``; one at a time, so that any sizes may be among them."""
     network = network.eval().to(device)
     scores = [network(torch.from_numpy(image.read())[None, None].to(device)).cpu() for image in images]
-    return torch.cat(scores).clamp(0.0, TOP_SCORE).double().numpy()
+    return torch.cat(scores).double().numpy()
+
+
+def predict(network: nn.Module, images: list[LabelledImage], device: str = "cpu") -> NDArray[np.float64]:
+    """Score of each image, cut off at 0 and 4, ``(N,)``."""
+    return raw_scores(network, images, device).clip(0.0, TOP_SCORE)
+
+
+def calibrate(network: Tfkt, images: list[LabelledImage]) -> None:
+    """Scales and shifts the last layer so that the scores of these whole images fit their labels best."""
+    scores = raw_scores(network, images)
+    slope, shift = np.polyfit(scores, [image.score for image in images], 1)
+    with torch.no_grad():
+        network.swin.head.weight *= slope
+        network.swin.head.bias.mul_(slope).add_(shift)
 
 
 def validation_error(network: nn.Module, images: list[LabelledImage], device: torch.device) -> float:

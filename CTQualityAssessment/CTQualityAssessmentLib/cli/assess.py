@@ -46,7 +46,12 @@ def assess(
         int | None, typer.Option(min=1, help="Slices at a time (default: 1 on the CPU, 4 on a graphics card).")
     ] = None,
     attention_stage: Annotated[
-        list[int], typer.Option(min=1, max=4, help="Network stage to map, 1 fine to 4 coarse; may be repeated.")
+        list[int],
+        typer.Option(
+            min=1,
+            max=4,
+            help="Network stage to map, 1 fine to 4 coarse; may be repeated. Any, where maps are Grad-CAM.",
+        ),
     ] = [3],  # noqa: B006  (typer copies it)
     no_attention: Annotated[
         bool, typer.Option("--no-attention", help="No attention maps: less memory, scene and pictures without them.")
@@ -57,8 +62,8 @@ def assess(
         bool,
         typer.Option(
             "--dicom",
-            help="Also write report.dcm and attention-*.dcm. They, and only they, name the patient: name, number, "
-            "birth date, study and UIDs as in the input, so that an archive can file them.",
+            help="Also write report.dcm and the maps (attention-*.dcm, grad-cam-*.dcm). They, and only they, name the "
+            "patient: name, number, birth date, study and UIDs as in the input, so that an archive can file them.",
         ),
     ] = False,
     modality: Annotated[

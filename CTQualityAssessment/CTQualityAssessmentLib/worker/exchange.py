@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from CTQualityAssessmentLib.assessment.difference import VolumeDifference
 from CTQualityAssessmentLib.denoising import DenoisingReport
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.measures import PhysicalMeasures
 from CTQualityAssessmentLib.results import AttentionMap, VolumeAssessment, VolumeMap
 from CTQualityAssessmentLib.volume import AcquisitionFacts, SliceExposure, Volume
-from CTQualityAssessmentLib.worker.protocol import VolumeRequest
+from CTQualityAssessmentLib.worker.protocol import SubtractRequest, VolumeRequest
 
 ASSESSMENT = "assessment.json"
 ATTENTION = "attention.npz"
@@ -26,6 +27,7 @@ MEASURES = "measures.json"
 #: With the strength asked for; the network's own answer, where that is another one.
 DENOISED, FULLY_DENOISED = "denoised.npy", "fully_denoised.npy"
 DENOISING = "denoising.json"
+DIFFERENCE, DIFFERENCE_FACTS = "difference.npy", "difference.json"
 
 
 class ExchangeError(CTQAError):
@@ -76,6 +78,18 @@ def read_volume_file(request: VolumeRequest) -> Volume:
         )
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ExchangeError from error
+
+
+def read_second_volume(request: SubtractRequest) -> Volume:
+    """The volume that is compared, mapped.
+
+    Raises:
+        ExchangeError: the file is missing, damaged or describes no volume.
+    """
+    fields = {"id": request.id, "folder": request.folder, "array": request.second}
+    return read_volume_file(
+        VolumeRequest(**fields, ijk_to_ras=request.second_ijk_to_ras, acquisition_axis=request.second_acquisition_axis)
+    )
 
 
 def write_result(folder: Path, assessment: VolumeAssessment) -> None:
@@ -156,6 +170,18 @@ def write_denoising(folder: Path, report: DenoisingReport) -> None:
     part.replace(folder / DENOISING)
 
 
+def read_denoising(folder: Path) -> DenoisingReport:
+    """The report that :func:`write_denoising` wrote.
+
+    Raises:
+        ExchangeError: the file is missing or damaged.
+    """
+    try:
+        return DenoisingReport.from_dict(json.loads((folder / DENOISING).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ExchangeError from error
+
+
 def read_denoised(folder: Path, original: Volume, *, full: bool = False) -> tuple[Volume, DenoisingReport]:
     """What :func:`write_denoised` wrote.
 
@@ -168,7 +194,7 @@ def read_denoised(folder: Path, original: Volume, *, full: bool = False) -> tupl
         ExchangeError: a file is missing, damaged or of another volume.
     """
     try:
-        report = DenoisingReport.from_dict(json.loads((folder / DENOISING).read_text(encoding="utf-8")))
+        report = read_denoising(folder)
         name = FULLY_DENOISED if full and not report.strength.full else DENOISED
         hu = np.load(folder / name, allow_pickle=False)
         if hu.shape != original.hu.shape or hu.dtype != np.int16:
@@ -184,6 +210,32 @@ def _volume_maps(path: Path) -> Iterable[VolumeMap]:
     with np.load(path, allow_pickle=False) as stored:
         for name in stored["names"].tolist():
             yield VolumeMap(name, stored[f"values_{name}"], stored[f"affine_{name}"])
+
+
+def write_difference(folder: Path, found: VolumeDifference) -> None:
+    """Write a difference into ``folder``, complete or not at all."""
+    part = folder / f".{DIFFERENCE}"
+    with part.open("wb") as file:
+        np.save(file, found.hu, allow_pickle=False)
+    part.replace(folder / DIFFERENCE)
+    plain = {name: value for name, value in vars(found).items() if name != "hu"}
+    part = folder / f".{DIFFERENCE_FACTS}"
+    part.write_text(json.dumps(plain, allow_nan=False), encoding="utf-8")
+    part.replace(folder / DIFFERENCE_FACTS)
+
+
+def read_difference(folder: Path) -> VolumeDifference:
+    """The difference that :func:`write_difference` wrote; its voxels are mapped, not read.
+
+    Raises:
+        ExchangeError: a file is missing or damaged.
+    """
+    try:
+        plain = json.loads((folder / DIFFERENCE_FACTS).read_text(encoding="utf-8"))
+        plain["slices"] = tuple(None if one is None else tuple(one) for one in plain["slices"])
+        return VolumeDifference(hu=np.load(folder / DIFFERENCE, mmap_mode="r", allow_pickle=False), **plain)
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        raise ExchangeError from error
 
 
 def _attention(path: Path) -> Iterable[AttentionMap]:

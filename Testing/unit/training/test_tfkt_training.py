@@ -179,6 +179,20 @@ def test_the_best_weights_are_those_of_the_smallest_error():
     assert kept == [3.0, 1.0, 1.0]
 
 
+def test_calibration_leaves_no_common_error_on_whole_images(data, tmp_path):
+    """Trained on crops, whole slices were off by half a point; a scale and a shift of the last layer take that away."""
+    recipe = recipe_for(data, tmp_path, calibrate=100)
+    network = train(recipe, tmp_path / "run")
+    images, _ = ct_images(recipe)
+    errors = train_tfkt.raw_scores(network, images) - [one.score for one in images]
+    assert abs(errors.mean()) < 0.02
+    before = tmp_path / "run" / "stage-c.safetensors"
+    raw = train_tfkt.Tfkt(recipe.config)
+    raw.load_state_dict(load_file(before))
+    uncalibrated = train_tfkt.raw_scores(raw, images) - [one.score for one in images]
+    assert np.square(errors).mean() < np.square(uncalibrated).mean()
+
+
 def test_a_stage_without_a_length_is_refused(data, tmp_path):
     with pytest.raises(ValueError, match="steps or epochs"):
         recipe_for(data, tmp_path, stem={"batch": 4, "lr": 1e-3})
