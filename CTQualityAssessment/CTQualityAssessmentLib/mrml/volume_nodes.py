@@ -22,11 +22,12 @@ ACQUISITION_AXIS = "CTQA.acquisitionAxis"
 _AIR_HU = -1024
 
 
-def add_volume(scene: slicer.vtkMRMLScene, volume: Volume, name: str = "CT") -> slicer.vtkMRMLScalarVolumeNode:
+def add_volume(scene: slicer.vtkMRMLScene, volume: Volume, name: str | None = None) -> slicer.vtkMRMLScalarVolumeNode:
     """A scalar volume node with the values of ``volume`` (copied), shown in the window of its modality.
 
-    ``name`` appears in the scene and in saved files: keep patient identifiers out of it.
+    ``name`` appears in the scene and in saved files: keep patient identifiers out of it. None for "CT" or "MR".
     """
+    name = name or ("MR" if volume.is_mr else "CT")
     node = add_scalar_volume(scene, volume.hu, volume.ijk_to_ras, name)
     if not volume.is_mr:
         return show_as_ct(node, volume.acquisition_axis)
