@@ -15,6 +15,7 @@ from CTQualityAssessmentLib.reading.errors import (
     NoSuchSeriesError,
     NotAnImageError,
     NotDicomError,
+    NotEnoughMemoryError,
     NotReadableError,
     ReadingCancelledError,
     SeveralImagesError,
@@ -133,7 +134,10 @@ def read_stack(stack: Stack, others: tuple[str, ...], ignored: int, progress: Pr
     affine, about_geometry = stack_affine(stack)
     facts = stack_facts(stack)
     of_mr = facts.modality == "MR"
-    hu, about_values = (read_signal if of_mr else read_hu)(stack, progress, cancelled)
+    try:
+        hu, about_values = (read_signal if of_mr else read_hu)(stack, progress, cancelled)
+    except MemoryError:
+        raise NotEnoughMemoryError from None
     left_out = (f"{ignored} file(s) that are no DICOM images were left out.",) if ignored else ()
     return Volume(
         hu,
