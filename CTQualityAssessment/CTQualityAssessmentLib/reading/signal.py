@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from CTQualityAssessmentLib.calls import Cancelled, Progress
-from CTQualityAssessmentLib.reading.decoding import check_codec
+from CTQualityAssessmentLib.reading.decoding import check_claims, check_codec
 from CTQualityAssessmentLib.reading.errors import DamagedPixelDataError, NonFiniteValuesError, ReadingCancelledError
 from CTQualityAssessmentLib.reading.hounsfield import check_size
 from CTQualityAssessmentLib.reading.pixels import each_frame, padding_of, rescale_of, was_compressed_with_loss
@@ -30,6 +30,7 @@ def read_signal(stack: Stack, progress: Progress, cancelled: Cancelled) -> tuple
     check_size(first.rows, first.columns, slices)
     for syntax in {frame.transfer_syntax for frame in stack.frames}:
         check_codec(syntax)
+    check_claims(stack.frames)
     signal = np.zeros((slices, first.rows, first.columns), dtype=np.float32)
 
     def take(n: int, stored: NDArray[np.generic]) -> None:
