@@ -114,6 +114,8 @@ class HybridConv(nn.Module):
     """In-plane (1,3,3), through-plane (3,1,1) and volumetric (3,3,3) convolutions side by side, with a residual.
 
     They give C/2, C/4 and C/4 channels; then instance norm, leaky ReLU and a 1 x 1 x 1 convolution that mixes them.
+    Instance norm takes away what is the same everywhere, such as the noise level of a volume; so the residual is
+    averaged where it is made coarser, not thinned out, and brings that level to the tokens.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: tuple[int, int, int] = (1, 1, 1)) -> None:
@@ -130,7 +132,11 @@ class HybridConv(nn.Module):
         self.norm = nn.InstanceNorm3d(outputs, affine=True)
         self.fuse = nn.Conv3d(outputs, outputs, 1)
         same = inputs == outputs and stride == (1, 1, 1)
-        self.shortcut: nn.Module = nn.Identity() if same else nn.Conv3d(inputs, outputs, 1, stride, bias=False)
+        kernel = tuple(2 * step - 1 for step in stride)  # centred on the same voxels as the strided convolutions
+        pool = nn.AvgPool3d(kernel, stride, tuple(k // 2 for k in kernel), count_include_pad=False)
+        self.shortcut: nn.Module = (
+            nn.Identity() if same else nn.Sequential(pool, nn.Conv3d(inputs, outputs, 1, bias=False))
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, D, H, W)`` to ``(B, C', D', H', W')``; an axis of stride 2 has half as many, rounded up."""
@@ -218,7 +224,7 @@ class CMMIQA(nn.Module):
 
     def features(self, volume: Tensor) -> Tensor:
         """What the convolutions find, ``(B, C, d, h, w)``: the tokens on their grid, before the prompt."""
-        x = self.stem(enough_slices(volume))
+        x = F.leaky_relu(self.stem(enough_slices(volume)), 0.01)
         for stage in self.stages:
             x = stage(x)
         return x
