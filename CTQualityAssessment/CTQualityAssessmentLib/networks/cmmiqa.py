@@ -110,6 +110,22 @@ class VolumeScorer:
     network: CMMIQA
 
 
+class _Averaged(nn.Module):
+    """Mean around every n-th voxel, centred where a strided convolution is; what lies outside does not count."""
+
+    def __init__(self, stride: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.stride = stride
+        self.kernel = tuple(2 * step - 1 for step in stride)
+        self.margins = [side for k in reversed(self.kernel) for side in (k // 2, k // 2)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, D, H, W)``; an axis of stride 2 has half as many, rounded up."""
+        # torch's own padding refuses grids that are smaller than the kernel.
+        total, inside = F.pad(x, self.margins), F.pad(torch.ones_like(x[:1, :1]), self.margins)
+        return F.avg_pool3d(total, self.kernel, self.stride) / F.avg_pool3d(inside, self.kernel, self.stride)
+
+
 class HybridConv(nn.Module):
     """In-plane (1,3,3), through-plane (3,1,1) and volumetric (3,3,3) convolutions side by side, with a residual.
 
@@ -132,10 +148,8 @@ class HybridConv(nn.Module):
         self.norm = nn.InstanceNorm3d(outputs, affine=True)
         self.fuse = nn.Conv3d(outputs, outputs, 1)
         same = inputs == outputs and stride == (1, 1, 1)
-        kernel = tuple(2 * step - 1 for step in stride)  # centred on the same voxels as the strided convolutions
-        pool = nn.AvgPool3d(kernel, stride, tuple(k // 2 for k in kernel), count_include_pad=False)
         self.shortcut: nn.Module = (
-            nn.Identity() if same else nn.Sequential(pool, nn.Conv3d(inputs, outputs, 1, bias=False))
+            nn.Identity() if same else nn.Sequential(_Averaged(stride), nn.Conv3d(inputs, outputs, 1, bias=False))
         )
 
     def forward(self, x: Tensor) -> Tensor:
