@@ -27,6 +27,8 @@ _Done = TypeVar("_Done")
 #: Decoding waits for disks as much as it computes; more threads than this only cost memory.
 _THREADS = 4
 _BATCH = 16
+#: No scanner writes more; what does would not fit the integers in which HU are computed.
+_MOST_SLOPE, _MOST_INTERCEPT = 1000.0, 1e6
 #: A padding value above this would be taken for tissue.
 _TISSUE_FROM = -900
 #: Rescale types (PS3.3 C.11.1.1.2) of maps that are made from CT but are not in HU.
@@ -106,6 +108,8 @@ def was_compressed_with_loss(stack: Stack) -> tuple[str, ...]:
 def rescale_of(frame: Frame) -> tuple[float, float] | None:
     """Slope and intercept of a frame, None where the header has not both."""
     slope, intercept = frame.number("RescaleSlope"), frame.number("RescaleIntercept")
+    if abs(slope or 0) > _MOST_SLOPE or abs(intercept or 0) > _MOST_INTERCEPT:
+        raise NotHounsfieldError("the headers give an impossible rescale")
     return None if not slope or intercept is None else (slope, intercept)
 
 
