@@ -13,6 +13,7 @@ import numpy as np
 from CTQualityAssessmentLib.assessment.slices import prepare_slice
 from CTQualityAssessmentLib.assessment.volume_scoring import network_pixels
 from CTQualityAssessmentLib.models import LoadedModel
+from CTQualityAssessmentLib.reading.geometry import LPS_TO_RAS
 from CTQualityAssessmentLib.volume import AcquisitionFacts, Volume
 from numpy.typing import NDArray
 
@@ -86,7 +87,8 @@ def _reading(values: dict[str, Any]) -> Reading:
 
 def read_slice(model: LoadedModel, hu: NDArray[np.floating]) -> Reading:
     """One slice ``(rows, columns)`` of HU on a 1 mm grid, alone, by the path of ``ctqa assess``."""
-    volume = Volume(np.ascontiguousarray(hu)[None], np.diag([1.0, 1.0, 1.0, 1.0]), 2, AcquisitionFacts())
+    # Rows to posterior and columns to the patient's left, as slices are stored: a turned slice gets another score.
+    volume = Volume(np.ascontiguousarray(hu)[None], LPS_TO_RAS.copy(), 2, AcquisitionFacts())
     prepared = prepare_slice(volume, volume.canonical_slices(), 0)
     if prepared.refusal is not None:
         return Reading(None, None, prepared.refusal.code, None)

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import tifffile
+import torch
 from scipy.ndimage import gaussian_filter
 
 pytest.importorskip("accelerate")
@@ -124,11 +125,15 @@ def test_readings_are_those_of_the_engine_and_kept_by_the_weights(project, tmp_p
     folder = project / "models" / "tiny-bundle"
     empty = np.full((64, 64), -1000.0, dtype=np.float32)
     body = empty.copy()
-    body[16:48, 16:48] = 40 + np.random.default_rng(0).normal(0, 20, (32, 32))
+    body[10:42, 20:52] = 40 + np.random.default_rng(0).normal(0, 20, (32, 32))
     reader = Reader(folder, ("acrin001",), tmp_path)
     nothing, something = reader([empty, body])
     assert (nothing.score, nothing.refusal) == (None, "no-body") and something.refusal is None
     assert 0 <= something.score <= 4 and sum(something.probabilities) == pytest.approx(1, abs=1e-3)
+    upright = torch.from_numpy(reader.model.window.apply(body))[None, None]
+    assert something.score == pytest.approx(float(reader.model.scorer(upright).scores[0]), abs=1e-5), (
+        "turned or mirrored"
+    )
     again = Reader(folder, ("acrin001",), tmp_path)
     assert again([body]) == [something] and again.new == 0
     assert [path.stem for path in tmp_path.iterdir()] == [reader.model.identity.sha256[:16]]
