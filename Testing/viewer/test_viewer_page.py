@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import json
@@ -25,6 +24,7 @@ from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS, value_
 from PIL import Image
 
 from Testing.dicom_factory import body, write_series
+from Testing.viewer.pictures import picture_at_rest
 from Testing.viewer.running import PATIENCE_S, ROOT, SAMPLE, start_viewer
 
 # One server and one browser for all of them: starting these takes longer than most tests.
@@ -43,39 +43,13 @@ def assess(page) -> None:
 
 
 def picture(page, place="large") -> np.ndarray:
-    """The picture of a view, once it has come to rest (then it is a PNG), as integers, rows from the top."""
-    seen = None
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        time.sleep(0.25)
-        before, seen = (
-            seen,
-            page.evaluate(
-                """async (place) => {
-                const pane = document.querySelector(`[data-test=${place}]`), shown = pane.querySelector('img');
-                const near = (one, other) => Math.abs(one - other) < 3;  // else it is the one of a former size
-                if (!shown || !near(shown.naturalWidth, pane.clientWidth)) return null;
-                if (!near(shown.naturalHeight, pane.clientHeight)) return null;
-                const canvas = new OffscreenCanvas(shown.naturalWidth, shown.naturalHeight);
-                const context = canvas.getContext('2d');
-                context.drawImage(shown, 0, 0);
-                const blob = await canvas.convertToBlob({ type: 'image/png' });
-                const bytes = new Uint8Array(await blob.arrayBuffer());
-                return [window.blobTypes[shown.src], btoa(Array.from(bytes, (c) => String.fromCharCode(c)).join(''))];
-            }""",
-                place,
-            ),
-        )
-        if seen is not None and before == seen and seen[0] == "image/png":
-            return np.asarray(Image.open(io.BytesIO(base64.b64decode(seen[1]))).convert("RGB"), dtype=int)
-    raise AssertionError(f"the picture did not come to rest: {seen and seen[0]}")
+    """The whole picture of a view after everything that was asked for, as integers, rows from the top."""
+    return np.asarray(Image.open(io.BytesIO(picture_at_rest(page, place))).convert("RGB"), dtype=int)
 
 
 def picture_when(page, true_of) -> np.ndarray:
-    """The picture at rest, once ``true_of`` it: at rest it also is before a change has begun to arrive."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not true_of(seen := picture(page)) and time.monotonic() < deadline:
-        pass
+    """The same, of which something must be true."""
+    seen = picture(page)
     assert true_of(seen)
     return seen
 

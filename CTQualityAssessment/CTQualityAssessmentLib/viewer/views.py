@@ -64,7 +64,7 @@ class SliceViews:
             for place in PLACES
         }
         app.app_logic.GetInteractionNode().SetCurrentInteractionMode(slicer.vtkMRMLInteractionNode.AdjustWindowLevel)
-        self._on_change = on_change
+        self._factory, self._on_change = factory, on_change
         self._volume: Volume | None = None
         self._node: slicer.vtkMRMLScalarVolumeNode | None = None
         self._second: slicer.vtkMRMLScalarVolumeNode | None = None
@@ -162,6 +162,10 @@ class SliceViews:
         first, last = view.get_slice_range()
         step = view.get_slice_step()
         view.set_slice_value(min(max(view.get_slice_value() + steps * step, first), last))
+
+    async def rest(self) -> dict[str, int]:
+        """Wait until all pictures are drawn and sent; bytes of the last one of each view, by its place."""
+        return await self._factory.rest()
 
     def index(self) -> int:
         """The slice in the large view, the nearest one where it stands between two."""
