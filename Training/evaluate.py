@@ -23,11 +23,13 @@ from CTQualityAssessmentLib.models import load_bundle
 from CTQualityAssessmentLib.networks.clinreadnet import clinreadnet
 from numpy.typing import NDArray
 
-from Training.data.build import HELD_OUT
+from Training.command import run_command
+from Training.data.builder import HELD_OUT
 from Training.data.challenge import LabelledImage, read_challenge_folder
 from Training.data.noise_level import NoiseRegression, noise_levels
 from Training.metrics.agreement import MEASURES, band_plcc, bootstrap, overall, pair_order
 from Training.train import predict
+from Training.whole_files import write_json
 
 
 @dataclass(frozen=True)
@@ -135,10 +137,8 @@ def main() -> None:
         print(row.line(), flush=True)
         rows.append(row)
     if arguments.out:
-        partial = arguments.out.with_suffix(".partial")
-        partial.write_text(json.dumps([vars(row) for row in rows], indent=1), encoding="utf-8")
-        partial.replace(arguments.out)
+        write_json(arguments.out, [vars(row) for row in rows])
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

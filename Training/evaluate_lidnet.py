@@ -13,7 +13,6 @@ too few to draw from.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,11 +28,12 @@ from CTQualityAssessmentLib.networks.registry import build_denoiser
 from numpy.typing import NDArray
 from torch import nn
 
-from Training.data.build import HELD_OUT
+from Training.data.builder import HELD_OUT
 from Training.data.dose_pairs import DOSES, DosePair, read_pairs
 from Training.data.lesion_crops import WINDOW, draw_lesion, places_of
 from Training.lidnet_recipe import LIDnetRecipe, read_lidnet_recipe
 from Training.metrics.fidelity import psnr, ssim
+from Training.whole_files import write_json
 
 #: At most so many lesions of each tissue in a slice.
 _LESIONS = 8
@@ -246,9 +246,7 @@ def main() -> None:
         arguments.repeats,
     )
     if arguments.out:
-        partial = arguments.out.with_suffix(".partial")
-        partial.write_text(json.dumps(rows, indent=1), encoding="utf-8")
-        partial.replace(arguments.out)
+        write_json(arguments.out, rows)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from Training.data.sources import PATIENTS, data_folder
 from Training.model_card import model_card
 from Training.recipe import Recipe, read_recipe
 from Training.train import split
+from Training.whole_files import write_text
 
 STATEMENT = (
     "Default weights: trained on simulated dose and view reduction with surrogate labels, not on radiologists' scores. "
@@ -120,9 +121,7 @@ def renew_evaluation(bundle: Path, evaluation: list[dict[str, Any]]) -> Path:
         (file, json.dumps(metadata, indent=2)),
         (bundle / "docs" / "README.md", model_card(metadata)),
     ):
-        partial = path.with_suffix(".partial")
-        partial.write_text(content + "\n", encoding="utf-8")
-        partial.replace(path)
+        write_text(path, content + "\n")
     return bundle
 
 

@@ -61,7 +61,7 @@ def fit_head(head: torch.nn.Module, features: Tensor, scores: Tensor, loss: HRPS
         seed: of order and dropout.
     """
     torch.manual_seed(seed)
-    head = head.cpu().float()
+    head = head.cpu().float().requires_grad_(True)
     mean, sd = features.mean(dim=0), features.std(dim=0) + 1e-3
     standardised = (features - mean) / sd
     for layer in head.readers:

@@ -10,23 +10,20 @@ augmentation and dropout are functions of seed and step alone. ``Training.export
 from __future__ import annotations
 
 import argparse
-import json
-import math
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.utils import gather_object
 from CTQualityAssessmentLib.networks.clinreadnet import ClinReadNet, clinreadnet
 from CTQualityAssessmentLib.networks.ordinal_scores import expected_score
 from torch import Tensor
 
+from Training.command import run_command
 from Training.data.augment import augment
 from Training.data.challenge import LabelledImage, patient_folds, read_challenge_folder
 from Training.head import fit_head, pooled_features
+from Training.loop import Loop, RunError, cosine_share
 from Training.losses.hrps import HRPSLoss
 from Training.metrics.agreement import MEASURES
 from Training.recipe import Recipe, read_recipe
@@ -62,10 +59,7 @@ class Batches:
 def learning_rate(recipe: Recipe, step: int) -> float:
     """Linear warm-up, then a cosine to zero, in each phase."""
     phase, within = recipe.phase_at(step)
-    warmup = min(recipe.warmup, phase.steps // 5)
-    if within < warmup:
-        return phase.lr * (within + 1) / warmup
-    return phase.lr * 0.5 * (1 + math.cos(math.pi * (within - warmup) / max(1, phase.steps - warmup)))
+    return phase.lr * cosine_share(within, phase.steps, min(recipe.warmup, phase.steps // 5))
 
 
 def parameter_groups(network: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -93,78 +87,60 @@ def train(recipe: Recipe, run: Path, *, log_every: int = 50, save_every: int = 2
 
     ``run`` gets ``recipe.json``, ``log.jsonl``, ``checkpoint.pt`` (for going on) and, when the recipe is done and not
     before, ``weights.safetensors``.
-    """
-    accelerator = Accelerator(mixed_precision=_precision(recipe), cpu=not torch.cuda.is_available())
-    if any(phase.batch % accelerator.num_processes for phase in recipe.phases):
-        raise ValueError(f"every batch of the recipe must divide into {accelerator.num_processes} processes")
-    torch.manual_seed(recipe.seed)
-    network = clinreadnet(**recipe.network)
-    averaged = clinreadnet(**recipe.network)
-    averaged.load_state_dict(network.state_dict())
-    optimiser = torch.optim.AdamW(parameter_groups(network, recipe.weight_decay), lr=1e-4)
-    loss_function = HRPSLoss(**recipe.loss).to(accelerator.device)
-    averaged.to(accelerator.device)
-    wrapped, optimiser = accelerator.prepare(network, optimiser)
-    training, validation = split(recipe, read_challenge_folder(Path(recipe.data)))
-    batches = Batches(training, recipe, accelerator.process_index, accelerator.num_processes)
-    step = _resume(run / "checkpoint.pt", recipe, network, averaged, optimiser)
-    if accelerator.is_main_process:
-        run.mkdir(parents=True, exist_ok=True)
-        _write(run / "recipe.json", json.dumps(recipe.to_dict(), indent=1).encode())
-    accelerator.wait_for_everyone()
 
-    device = str(accelerator.device)
-    started, recent = time.monotonic(), []
-    while step < recipe.steps:
-        # Dropout of a step does not depend on what ran before; each process has its own.
-        torch.manual_seed((recipe.seed * 1_000_003 + step) * 1009 + accelerator.process_index)
-        pixels, scores = (t.to(accelerator.device) for t in batches(step))
+    Raises:
+        RunError: the folder holds a run of another recipe, a batch does not divide into the processes, or the loss is
+            not finite any more.
+        TrainingDataError: the data folder cannot be used.
+    """
+    loop = Loop(
+        run,
+        recipe.to_dict(),
+        seed=recipe.seed,
+        precision=recipe.precision,
+        clip=recipe.clip,
+        log_every=log_every,
+        save_every=save_every,
+    )
+    if any(phase.batch % loop.world for phase in recipe.phases):
+        raise RunError(f"A batch of the recipe does not divide into {loop.world} processes.", "Start fewer.")
+    network, averaged = loop.with_average(lambda: clinreadnet(**recipe.network))
+    optimiser = torch.optim.AdamW(parameter_groups(network, recipe.weight_decay), lr=1e-4)
+    loss_function = HRPSLoss(**recipe.loss).to(loop.device)
+    loop.keep(network=network, averaged=averaged, optimiser=optimiser)
+    training, validation = split(recipe, read_challenge_folder(Path(recipe.data)))
+    batches = Batches(training, recipe, loop.rank, loop.world)
+    loop.resume()
+
+    def one_step(step: int) -> dict[str, float]:
+        pixels, scores = (t.to(loop.device) for t in batches(step))
+        rate = learning_rate(recipe, step)
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate(recipe, step) * (recipe.phase_at(step)[0].head if group["head"] else 1.0)
-        wrapped.train()
-        with accelerator.autocast():
-            output = wrapped(pixels)
+            group["factor"] = recipe.phase_at(step)[0].head if group["head"] else 1.0
+        network.train()
+        with loop.accelerator.autocast():
+            output = network(pixels)
         loss = loss_function(output.fine_logits, output.coarse_logits, scores)
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"the loss is not finite at step {step}; lower the rate of this phase")
-        optimiser.zero_grad(set_to_none=True)
-        accelerator.backward(loss)
-        accelerator.clip_grad_norm_(wrapped.parameters(), recipe.clip)
-        optimiser.step()
-        step += 1
-        _average(averaged, network, min(recipe.ema, step / (step + 10)))
+        loop.update(network, optimiser, loss, rate)
+        loop.average(averaged, network, min(recipe.ema, (step + 1) / (step + 11)))
         error = (expected_score(output.fine_logits.detach()) - scores).abs().mean()
-        recent.append((float(loss.detach()), float(error)))
-        if accelerator.is_main_process and step % log_every == 0:
-            record = {
-                "step": step,
-                "loss": round(float(np.mean([r[0] for r in recent])), 4),
-                "mae": round(float(np.mean([r[1] for r in recent])), 4),
-                "lr": learning_rate(recipe, step - 1),
-                "seconds": round(time.monotonic() - started, 1),
-            }
-            recent.clear()
-            _log(run, record)
-        if accelerator.is_main_process and (step % save_every == 0 or step == recipe.steps):
-            _save(run, recipe, step, network, averaged, optimiser)
+        return {"loss": float(loss.detach()), "mae": float(error), "lr": rate}
+
+    loop.run(one_step, until=recipe.steps)
     if recipe.head_fit is not None:
         chosen = recipe.head_fit.choose(training)
-        share = pooled_features(averaged, chosen[accelerator.process_index :: accelerator.num_processes], device)
-        gathered = gather_object([(accelerator.process_index, share.numpy())])
-        if accelerator.is_main_process:
-            features = np.empty((len(chosen), share.shape[1]), dtype=np.float32)
-            for rank, part in gathered:
-                features[rank :: accelerator.num_processes] = part
+        features = loop.gather(list(pooled_features(averaged, chosen[loop.rank :: loop.world], str(loop.device))))
+        if loop.is_main:
             scores = torch.tensor([image.score for image in chosen])
-            head_loss = HRPSLoss(**recipe.loss)
-            fit_head(averaged.head, torch.from_numpy(features), scores, head_loss, recipe.head_fit, recipe.seed)
-            _log(run, {"step": step, "head": "fitted", "seconds": round(time.monotonic() - started, 1)})
-    if accelerator.is_main_process:
-        _save_weights(run, averaged)
-    if validation and accelerator.is_main_process:
-        predicted = predict(averaged, validation, device)
+            fit_head(
+                averaged.head, torch.stack(features), scores, HRPSLoss(**recipe.loss), recipe.head_fit, recipe.seed
+            )
+            loop.log({"step": loop.step, "head": "fitted"})
+    loop.save_weights("weights", averaged)
+    if validation and loop.is_main:
+        predicted = predict(averaged, validation, str(loop.device))
         true = np.array([image.score for image in validation])
-        _log(run, {"step": step, **{name: round(f(predicted, true), 4) for name, f in MEASURES.items()}})
+        loop.log({"step": loop.step, **{name: round(f(predicted, true), 4) for name, f in MEASURES.items()}})
     return averaged.eval()
 
 
@@ -177,66 +153,6 @@ def predict(network: torch.nn.Module, images: list[LabelledImage], device: str =
         pixels = torch.from_numpy(np.stack([image.read() for image in images[start : start + batch]]))[:, None]
         scores.append(expected_score(network(pixels.to(device)).fine_logits).cpu())
     return torch.cat(scores).double().numpy()
-
-
-def _precision(recipe: Recipe) -> str:
-    """The recipe's precision; "auto" settled for this machine."""
-    if recipe.precision != "auto":
-        return recipe.precision
-    if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no"
-    return "bf16" if torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported() else "no"
-
-
-def _average(averaged: torch.nn.Module, network: torch.nn.Module, decay: float) -> None:
-    with torch.no_grad():
-        for mean, value in zip(averaged.parameters(), network.parameters(), strict=True):
-            mean.lerp_(value.detach().to(mean.device), 1 - decay)
-
-
-def _save(run: Path, recipe: Recipe, step: int, network: Any, averaged: Any, optimiser: Any) -> None:
-    partial = run / "checkpoint.partial"
-    state = {
-        "step": step,
-        "recipe": json.dumps(recipe.to_dict(), sort_keys=True),
-        "network": network.state_dict(),
-        "averaged": averaged.state_dict(),
-        "optimiser": optimiser.state_dict(),
-    }
-    torch.save(state, partial)
-    partial.replace(run / "checkpoint.pt")
-
-
-def _save_weights(run: Path, averaged: torch.nn.Module) -> None:
-    from safetensors.torch import save_file
-
-    weights = run / "weights.partial"
-    save_file({k: v.contiguous().cpu() for k, v in averaged.state_dict().items()}, weights)
-    weights.replace(run / "weights.safetensors")
-
-
-def _resume(path: Path, recipe: Recipe, network: Any, averaged: Any, optimiser: Any) -> int:
-    if not path.is_file():
-        return 0
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    if state["recipe"] != json.dumps(recipe.to_dict(), sort_keys=True):
-        raise ValueError("the run folder holds a checkpoint of another recipe; choose another --out")
-    network.load_state_dict(state["network"])
-    averaged.load_state_dict(state["averaged"])
-    optimiser.load_state_dict(state["optimiser"])
-    return int(state["step"])
-
-
-def _log(run: Path, record: dict[str, Any]) -> None:
-    print(json.dumps(record), flush=True)
-    with (run / "log.jsonl").open("a", encoding="utf-8") as log:
-        log.write(json.dumps(record) + "\n")
-
-
-def _write(path: Path, content: bytes) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(content)
-    partial.replace(path)
 
 
 def main() -> None:
@@ -253,4 +169,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

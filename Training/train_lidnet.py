@@ -13,23 +13,22 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-import os
-import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from CTQualityAssessmentLib.networks.denoisers import denoised
 from CTQualityAssessmentLib.networks.lesion_detector import LesionDetector, LesionDetectorConfig
 from CTQualityAssessmentLib.networks.registry import build_denoiser
-from torch import Tensor, nn
+from torch import Tensor
 
+from Training.command import run_command
 from Training.data.dose_pairs import DosePair, read_pairs
 from Training.data.lesion_crops import WINDOW, Crop, LesionCrops
 from Training.lidnet_recipe import LIDnetRecipe, Stage, read_lidnet_recipe
+from Training.loop import Loop, RunError, cosine_share
 from Training.losses.lidnet import LIDnetLoss, detection_loss, detection_targets, retention_loss
+from Training.whole_files import replacing
 
 #: What may differ between a run and the one that it starts from.
 _JOINT_ONLY = ("name", "joint_stage", "roi", "detection", "retention", "detector_every", "detector_lr")
@@ -44,31 +43,37 @@ _CROPS_A_STAGE = 100_000_000
 
 
 class LIDnetRun:
-    """The networks and optimisers of one run, and how far it is.
+    """The networks and optimisers of one run; its :class:`~Training.loop.Loop` counts the steps.
 
     ``judge`` is the detector as its own stage left it: no later step changes it, and evaluation uses nothing else.
+
+    Args:
+        recipe: see :class:`LIDnetRecipe`.
+        pairs: to train on.
+        loop: new, so that its seed decides the weights.
     """
 
-    def __init__(self, recipe: LIDnetRecipe, pairs: list[DosePair], device: str) -> None:
-        torch.manual_seed(recipe.seed)
-        self.recipe, self.device = recipe, device
-        self.denoiser = build_denoiser(recipe.denoiser, recipe.denoiser_config).to(device)
-        self.averaged = build_denoiser(recipe.denoiser, recipe.denoiser_config).to(device).requires_grad_(False)
-        self.averaged.load_state_dict(self.denoiser.state_dict())
+    def __init__(self, recipe: LIDnetRecipe, pairs: list[DosePair], loop: Loop) -> None:
+        self.recipe, self.loop = recipe, loop
+        self.denoiser, self.averaged = loop.with_average(
+            lambda: build_denoiser(recipe.denoiser, recipe.denoiser_config)
+        )
         config = LesionDetectorConfig.from_dict(recipe.detector_config)
-        self.detector, self.judge = (LesionDetector(config).to(device) for _ in range(2))
-        self.judge.load_state_dict(self.detector.state_dict())
-        self.judge.requires_grad_(False)
+        self.detector, self.judge = loop.with_average(lambda: LesionDetector(config))
         for network in (self.denoiser, self.averaged, self.detector, self.judge):
             network.to(memory_format=torch.channels_last)  # faster on a CPU
-        self.loss = LIDnetLoss(recipe.roi, recipe.detection, WINDOW.width)
-        self.step = 0
-        self._pairs, self._crops, self._crop_size = pairs, None, None
-        self._new_optimisers()
-
-    def _new_optimisers(self) -> None:
         self.denoiser_optimiser = torch.optim.Adam(self.denoiser.parameters(), lr=1e-4)
         self.detector_optimiser = torch.optim.Adam(self.detector.parameters(), lr=1e-4)
+        loop.keep(
+            denoiser=self.denoiser,
+            averaged=self.averaged,
+            detector=self.detector,
+            judge=self.judge,
+            denoiser_optimiser=self.denoiser_optimiser,
+            detector_optimiser=self.detector_optimiser,
+        )
+        self.loss = LIDnetLoss(recipe.roi, recipe.detection, WINDOW.width)
+        self._pairs, self._crops, self._crop_size = pairs, None, None
 
     @property
     def steps(self) -> int:
@@ -92,50 +97,50 @@ class LIDnetRun:
             steps += settings.steps
         raise KeyError(name)
 
-    def advance(self) -> dict[str, float]:
+    def advance(self, step: int) -> dict[str, float]:
         """One step; what there is to log."""
-        name, stage, within, first = self.place(self.step)
+        name, stage, within, first = self.place(step)
         crops = self._batch(stage, first)
-        rate = stage.lr * learning_share(within, stage.steps)
-        if within == 0:
-            self._new_optimisers()
+        share = learning_share(within, stage.steps)
+        if within == 0:  # each stage begins with optimisers that know nothing
+            self.denoiser_optimiser.state.clear()
+            self.detector_optimiser.state.clear()
         if name == "detector":
-            record = self._detector_step(crops, rate, self._normal_dose(crops))
+            record = self._detector_step(crops, stage.lr * share, self._normal_dose(crops))
         else:
-            record = self._denoiser_step(crops, rate, joint=name == "joint")
+            record = self._denoiser_step(crops, stage.lr * share, joint=name == "joint")
             every = self.recipe.detector_every
             if name == "joint" and every and within % every == every - 1:
                 with torch.no_grad():
                     guess = denoised(self.denoiser, self._images(crops, "low"))
                 images = torch.cat([guess, self._images(crops, "clean")])
-                share = learning_share(within, stage.steps)
                 record |= self._detector_step([*crops, *crops], self.recipe.detector_lr * share, images)
-        self.step += 1
         if name == "detector" and within == stage.steps - 1:
             self.judge.load_state_dict(self.detector.state_dict())
         return record
 
     def _batch(self, stage: Stage, first: int) -> list[Crop]:
+        """This process's share of a step's crops."""
         if self._crop_size != stage.crop:
             self._crops, self._crop_size = LesionCrops(self._pairs, self.recipe.seed, stage.crop), stage.crop
-        return [self._crops(first + n) for n in range(stage.batch)]
+        return [self._crops(first + n) for n in range(stage.batch)][self.loop.rank :: self.loop.world]
 
     def _images(self, crops: list[Crop], kind: str) -> Tensor:
-        return torch.from_numpy(np.stack([getattr(crop, kind) for crop in crops]))[:, None].to(self.device)
+        return torch.from_numpy(np.stack([getattr(crop, kind) for crop in crops]))[:, None].to(self.loop.device)
 
     def _normal_dose(self, crops: list[Crop]) -> Tensor:
         """Full dose and no noise in turn: neither may be strange to the detector that judges."""
         return torch.cat([self._images([crop], "clean" if n % 2 else "full") for n, crop in enumerate(crops)])
 
     def _boxes(self, crops: list[Crop]) -> list[Tensor]:
-        return [torch.from_numpy(crop.boxes).to(self.device) for crop in crops]
+        return [torch.from_numpy(crop.boxes).to(self.loop.device) for crop in crops]
 
     def _detector_step(self, crops: list[Crop], rate: float, images: Tensor) -> dict[str, float]:
         self.detector.train()
         output = self.detector(images)
         targets = detection_targets(self._boxes(crops), tuple(output.heat_logits.shape[2:]))
         loss = detection_loss(output, targets)
-        self._update(self.detector, self.detector_optimiser, loss, rate)
+        self.loop.update(self.detector, self.detector_optimiser, loss, rate)
         return {"detector": float(loss.detach())}
 
     def _denoiser_step(self, crops: list[Crop], rate: float, joint: bool) -> dict[str, float]:
@@ -148,84 +153,36 @@ class LIDnetRun:
             faint = self._images(crops, "faint")
             retention = retention_loss(denoised(self.denoiser, low + faint), predicted, faint)
             total, kept = total + self.recipe.retention * retention, {"retention": float(retention.detach())}
-        self._update(self.denoiser, self.denoiser_optimiser, total, rate)
-        taken = self.step - self.recipe.detector_stage.steps + 1
-        decay = min(self.recipe.ema, taken / (taken + 9))
-        with torch.no_grad():
-            for mean, value in zip(self.averaged.parameters(), self.denoiser.parameters(), strict=True):
-                mean.lerp_(value, 1 - decay)
+        self.loop.update(self.denoiser, self.denoiser_optimiser, total, rate)
+        taken = self.loop.step - self.recipe.detector_stage.steps + 1
+        self.loop.average(self.averaged, self.denoiser, min(self.recipe.ema, taken / (taken + 9)))
         return {key: float(value.detach()) for key, value in terms._asdict().items()} | kept
 
-    def _update(self, network: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor, rate: float) -> None:
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"the loss is not finite at step {self.step}; lower the rate of this stage")
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), self.recipe.clip)
-        optimiser.step()
+    def save_stage(self, name: str) -> None:
+        """Writes ``<name>.pt``: the networks that one stage left, for :meth:`take_stage`."""
+        decided = {key: self.loop.recipe[key] for key in _DECIDES[name]}
+        state = {part: getattr(self, part).state_dict() for part in _LEAVES[name]}
+        if self.loop.is_main:
+            with replacing(self.loop.run_folder / f"{name}.pt") as partial:
+                torch.save({"recipe": json.dumps(decided, sort_keys=True), **state}, partial)
 
-    def _parts(self) -> dict[str, Any]:
-        return {
-            "denoiser": self.denoiser,
-            "averaged": self.averaged,
-            "detector": self.detector,
-            "judge": self.judge,
-            "denoiser_optimiser": self.denoiser_optimiser,
-            "detector_optimiser": self.detector_optimiser,
-        }
-
-    def save(self, path: Path) -> None:
-        """Everything that is needed to go on."""
-        state = {name: part.state_dict() for name, part in self._parts().items()}
-        partial = path.with_suffix(".partial")
-        torch.save({"step": self.step, "recipe": json.dumps(self.recipe.to_dict(), sort_keys=True), **state}, partial)
-        partial.replace(path)
-
-    def save_stage(self, path: Path, name: str) -> None:
-        """The networks that one stage left, for :meth:`take_stage`."""
-        partial = path.with_suffix(".partial")
-        decided = {key: self.recipe.to_dict()[key] for key in _DECIDES[name]}
-        state = {part: self._parts()[part].state_dict() for part in _LEAVES[name]}
-        torch.save({"recipe": json.dumps(decided, sort_keys=True), **state}, partial)
-        partial.replace(path)
-
-    def take_stage(self, path: Path, name: str) -> None:
+    def take_stage(self, name: str) -> None:
         """The networks of a stage that was trained alone, in its place.
 
         Raises:
-            ValueError: it was trained by another recipe.
+            RunError: it was trained by another recipe.
         """
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        ours = json.loads(json.dumps({key: self.recipe.to_dict()[key] for key in _DECIDES[name]}))
-        if ours != json.loads(state["recipe"]):
-            raise ValueError(f"the {name} in the run's folder is of another recipe; choose another folder")
+        state = torch.load(self.loop.run_folder / f"{name}.pt", map_location="cpu", weights_only=True)
+        if {key: self.loop.recipe[key] for key in _DECIDES[name]} != json.loads(state["recipe"]):
+            raise RunError(f"The {name} in the run folder is of another recipe.", "Choose another folder with --out.")
         for part in _LEAVES[name]:
-            self._parts()[part].load_state_dict(state[part])
-        self.step += self.recipe.stages[name].steps
-
-    def load(self, path: Path, may_differ: tuple[str, ...] = ()) -> None:
-        """Go on from a file of :meth:`save`.
-
-        Raises:
-            ValueError: it is of another recipe.
-        """
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        ours, theirs = json.loads(json.dumps(self.recipe.to_dict())), json.loads(state["recipe"])
-        if any(ours[key] != theirs.get(key) for key in ours if key not in may_differ):
-            raise ValueError("the checkpoint is of another recipe; choose another folder")
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
-        self.step = int(state["step"])
+            getattr(self, part).load_state_dict(state[part])
+        self.loop.step += self.recipe.stages[name].steps
 
 
 def learning_share(within: int, steps: int) -> float:
     """Share of a stage's rate at a step: up over a twentieth of the stage, then down to zero as a cosine."""
-    warmup = max(1, steps // 20)
-    if within < warmup:
-        return (within + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (within - warmup) / max(1, steps - warmup)))
+    return cosine_share(within, steps, max(1, steps // 20))
 
 
 def train(
@@ -251,67 +208,47 @@ def train(
 
     Raises:
         TrainingDataError: there are no dose pairs.
-        ValueError: a checkpoint is of another recipe, or no patient is left to train on.
+        RunError: a checkpoint is of another recipe, a batch does not divide into the processes, or the loss is not
+            finite any more.
+        ValueError: no patient is left to train on.
     """
     pairs = [pair for pair in read_pairs(Path(recipe.data)) if pair.patient not in recipe.held_out]
     if not pairs:
         raise ValueError("no patient is left to train on")
-    state = LIDnetRun(recipe, pairs, "cuda" if torch.cuda.is_available() else "cpu")
-    run.mkdir(parents=True, exist_ok=True)
-    checkpoint = run / (f"checkpoint_{only}.pt" if only else "checkpoint.pt")
-    if checkpoint.is_file():
-        state.load(checkpoint)
-    elif only is not None:
-        state.step = state.first_step(only)
-    elif start is not None:
-        state.load(start / "before_joint.pt", may_differ=_JOINT_ONLY)
-    _write(run / "recipe.json", json.dumps(recipe.to_dict(), indent=1))
-    before_joint = state.first_step("joint")
-    last = state.first_step(only) + recipe.stages[only].steps if only else state.steps
-    started, recent = time.monotonic(), []
-    while state.step < last:
-        name, _, within, _ = state.place(state.step)
-        if within == 0 and only is None and (run / f"{name}.pt").is_file():
-            state.take_stage(run / f"{name}.pt", name)
-            if state.step == before_joint:
-                state.save(run / "before_joint.pt")
+    loop = Loop(
+        run,
+        recipe.to_dict(),
+        seed=recipe.seed,
+        clip=recipe.clip,
+        log_every=log_every,
+        save_every=save_every,
+        checkpoint=f"checkpoint_{only}.pt" if only else "checkpoint.pt",
+    )
+    if any(stage.batch % loop.world for stage in recipe.stages.values()):
+        raise RunError(f"A batch of the recipe does not divide into {loop.world} processes.", "Start fewer.")
+    state = LIDnetRun(recipe, pairs, loop)
+    if not loop.checkpoint.is_file() and only is not None:
+        loop.step = state.first_step(only)
+    elif not loop.checkpoint.is_file() and start is not None:
+        loop.load(start / "before_joint.pt", may_differ=_JOINT_ONLY)
+    loop.resume()
+    for name, stage in recipe.stages.items():
+        first = state.first_step(name)
+        last = first + stage.steps
+        if only not in (None, name) or loop.step >= last:
             continue
-        recent.append(state.advance())
-        if state.step % log_every == 0 or state.step == before_joint:
-            keys = sorted({key for record in recent for key in record})
-            means = {key: round(float(np.mean([r[key] for r in recent if key in r])), 4) for key in keys}
-            _log(run, {"step": state.step, "stage": name, **means, "seconds": round(time.monotonic() - started, 1)})
-            recent.clear()
-        if state.step == before_joint and only is None:
-            state.save(run / "before_joint.pt")
-        if state.step % save_every == 0 or state.step == last:
-            state.save(checkpoint)
+        if only is None and loop.step == first and (run / f"{name}.pt").is_file():
+            state.take_stage(name)
+        else:
+            loop.run(state.advance, until=last, stage=name)
+        if only is None and last == state.first_step("joint") and loop.is_main:
+            loop.save(run / "before_joint.pt")
     if only is not None:
-        state.save_stage(run / f"{only}.pt", only)
+        state.save_stage(only)
         return state
     for name, network in (("denoiser", state.averaged), ("detector", state.detector), ("judge", state.judge)):
-        _save_weights(run / f"{name}.safetensors", network)
+        loop.save_weights(name, network)
     return state
-
-
-def _save_weights(path: Path, network: nn.Module) -> None:
-    from safetensors.torch import save_file
-
-    partial = path.with_suffix(".partial")
-    save_file({k: v.contiguous().cpu() for k, v in network.state_dict().items()}, partial)
-    partial.replace(path)
-
-
-def _log(run: Path, record: dict[str, Any]) -> None:
-    print(json.dumps(record), flush=True)
-    with (run / "log.jsonl").open("a", encoding="utf-8") as log:
-        log.write(json.dumps(record) + "\n")
-
-
-def _write(path: Path, content: str) -> None:
-    partial = path.with_suffix(f".{os.getpid()}.partial")  # two stages may begin at the same moment
-    partial.write_text(content, encoding="utf-8")
-    partial.replace(path)
 
 
 def main() -> None:
@@ -328,4 +265,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from CTQualityAssessmentLib.results import ModelIdentity
 
 #: Raised by a minor step when a field is added, by a major one when a field changes its meaning or goes.
-DENOISING_VERSION = "1.0"
+DENOISING_VERSION = "1.1"
 #: Below this share of a lesion's signal the guard raises its flag.
 LEAST_KEPT = 0.9
 #: Shown wherever scores of a denoised volume are shown.
@@ -100,6 +101,33 @@ class BeforeAfter:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """A box in which the lesion detector saw something: no diagnosis.
+
+    Attributes:
+        first_slice, last_slice: along the acquisition axis, both included.
+        left, top, right, bottom: in pixels of the slice in radiological view; pixel n covers [n, n + 1].
+        probability: the detector's highest, in (0, 1].
+    """
+
+    first_slice: int
+    last_slice: int
+    left: float
+    top: float
+    right: float
+    bottom: float
+    probability: float
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the lesion detector marks in the original and in the denoised volume, most probable first."""
+
+    before: tuple[Finding, ...]
+    after: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
 class DenoisingReport:
     """Everything that is told about a denoising.
 
@@ -113,6 +141,7 @@ class DenoisingReport:
         measures: physical measures before and after, by name of :data:`~CTQualityAssessmentLib.measures.FIGURES`.
         bias: by tissue.
         scores: mean score of the volume before and after, where it was asked for.
+        findings: boxes of the lesion detector before and after, where it was asked for.
         warnings: sentences to read first.
     """
 
@@ -128,6 +157,7 @@ class DenoisingReport:
     measures: dict[str, BeforeAfter] | None = None
     bias: dict[str, TissueBias] | None = None
     scores: BeforeAfter | None = None
+    findings: Findings | None = None
     warnings: tuple[str, ...] = ()
     schema_version: str = DENOISING_VERSION
 
@@ -137,3 +167,34 @@ class DenoisingReport:
         for one, found in zip(plain["retention"], self.retention, strict=True):
             one["flagged"] = found.flagged
         return plain
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> DenoisingReport:
+        """Inverse of :meth:`to_dict`.
+
+        Raises:
+            KeyError, TypeError, ValueError: not such a dictionary.
+        """
+        given = dict(plain)
+        given["model"] = ModelIdentity(**given["model"])
+        given["strength"] = Strength(**given["strength"])
+        given["retention"] = tuple(_retention(one) for one in given["retention"])
+        given["warnings"] = tuple(given["warnings"])
+        if given["measures"] is not None:
+            given["measures"] = {name: BeforeAfter(**pair) for name, pair in given["measures"].items()}
+        if given["bias"] is not None:
+            given["bias"] = {name: TissueBias(**one) for name, one in given["bias"].items()}
+        if given["scores"] is not None:
+            given["scores"] = BeforeAfter(**given["scores"])
+        if given["findings"] is not None:
+            given["findings"] = Findings(
+                *(tuple(Finding(**one) for one in given["findings"][side]) for side in ("before", "after"))
+            )
+        return cls(**given)
+
+
+def _retention(plain: Mapping[str, Any]) -> Retention:
+    given = {name: value for name, value in plain.items() if name != "flagged"}
+    if given["interval"] is not None:
+        given["interval"] = tuple(given["interval"])
+    return Retention(**given)

@@ -9,12 +9,6 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,38 +16,26 @@ from CTQualityAssessmentLib.assessment.body import body_mask
 from CTQualityAssessmentLib.windows import WINDOWS
 from scipy import ndimage
 
-from Training.data.sources import PATIENTS, SourceSlice, phantom_sources, real_sources
+from Training.command import run_command
+from Training.data.builder import (
+    HELD_OUT,
+    Origin,
+    build,
+    build_parser,
+    origins_of,
+    part_file,
+    read_parts,
+    write_part,
+)
+from Training.data.sources import SourceSlice
 from Training.data.surrogate import CHOSEN_FIDELITY, SurrogateScore, monotone
 from Training.metrics.fidelity import FIDELITIES
 from Training.simulation.ct import FULL_PHOTONS, simulate_ladder
+from Training.whole_files import write_json
 
 DOSES = (1.0, 0.5, 0.25, 0.1)
 VIEWS = (720, 360, 180)
-#: Patients that no shipped weights are trained on: an abdomen, a chest with two kernels, two phantoms.
-HELD_OUT = ("acrin001", "lungdxA0001", "phantom900", "phantom901")
 _KERNELS = {"hann": 0.45, "soft": 0.25, "cosine": 0.1, "shepp-logan": 0.1, "ramp": 0.1}
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where source slices come from: a volume's file name, or a phantom's seed."""
-
-    name: str
-    count: int
-    phantom_seed: int | None = None
-
-    def slices(self) -> Iterator[SourceSlice]:
-        """The noise-free slices of this origin."""
-        if self.phantom_seed is None:
-            return real_sources(self.name, self.count)
-        return phantom_sources(self.phantom_seed, self.count)
-
-
-def plan(real_count: int, phantom_seeds: tuple[int, ...], phantom_count: int) -> list[Origin]:
-    """All origins of a training set, real volumes first."""
-    return [Origin(name, real_count) for name in PATIENTS] + [
-        Origin(f"phantom{seed:03d}", phantom_count, seed) for seed in phantom_seeds
-    ]
 
 
 def scan_settings(stem: str) -> tuple[int, str, float]:
@@ -73,8 +55,7 @@ def build_slice(source: SourceSlice, out: Path) -> None:
     import tifffile
 
     stem = f"{source.patient}-{source.index:03d}"
-    part = out / "parts" / f"{stem}.json"
-    if part.exists():
+    if part_file(out, stem).exists():
         return
     seed, kernel, photons = scan_settings(stem)
     body = body_mask(source.hu, (source.spacing_mm, source.spacing_mm))
@@ -95,7 +76,7 @@ def build_slice(source: SourceSlice, out: Path) -> None:
             "spacing_mm": source.spacing_mm,
             "fidelity": {key: measure(source.hu, hu, body) for key, measure in FIDELITIES.items()},
         }
-    _write_json(part, rows)
+    write_part(out, stem, rows)
 
 
 def build_virtual(source: SourceSlice, number: int, out: Path) -> None:
@@ -107,8 +88,7 @@ def build_virtual(source: SourceSlice, number: int, out: Path) -> None:
     import tifffile
 
     stem = f"{source.patient}-{source.index:03d}-w{number}"
-    part = out / "parts" / f"{stem}.json"
-    if part.exists():
+    if part_file(out, stem).exists():
         return
     seed = int.from_bytes(stem.encode(), "little")
     rng = np.random.default_rng([seed, 1])
@@ -136,7 +116,7 @@ def build_virtual(source: SourceSlice, number: int, out: Path) -> None:
             "spacing_mm": spacing,
             "fidelity": {CHOSEN_FIDELITY: FIDELITIES[CHOSEN_FIDELITY](hu, degraded, body)},
         }
-    _write_json(part, rows)
+    write_part(out, stem, rows)
 
 
 def _reshaped(hu: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -156,8 +136,7 @@ def finish(out: Path) -> dict[str, float]:
     """
     groups: dict[str, dict] = {}
     fidelity: dict[str, float] = {}
-    for part in sorted((out / "parts").glob("*.json")):
-        rows = json.loads(part.read_text())
+    for rows in read_parts(out).values():
         groups.update(rows)
         ordered = monotone({(r["dose"], r["views"]): r["fidelity"][CHOSEN_FIDELITY] for r in rows.values()})
         fidelity |= {name: ordered[r["dose"], r["views"]] for name, r in rows.items()}
@@ -165,16 +144,10 @@ def finish(out: Path) -> dict[str, float]:
     fitted = [fidelity[name] for name in groups if name in real and groups[name]["patient"] not in HELD_OUT]
     surrogate = SurrogateScore.fit(CHOSEN_FIDELITY, np.array(fitted))
     scores = {name: surrogate.snapped(value) for name, value in fidelity.items()}
-    _write_json(out / "surrogate.json", surrogate.to_dict())
-    _write_json(out / "groups.json", groups)
-    _write_json(out / "train.json", scores)
+    write_json(out / "surrogate.json", surrogate.to_dict())
+    write_json(out / "groups.json", groups)
+    write_json(out / "train.json", scores)
     return scores
-
-
-def _write_json(path: Path, value: object) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(value, indent=1))
-    partial.replace(path)
 
 
 def _build_origin(origin: Origin, out: Path, virtual: int) -> str:
@@ -187,26 +160,13 @@ def _build_origin(origin: Origin, out: Path, virtual: int) -> str:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--real", type=int, default=12, help="slices per public volume; 0 builds from phantoms only")
-    parser.add_argument("--phantoms", type=int, default=6, help="phantoms to train on")
-    parser.add_argument("--phantom-slices", type=int, default=6)
+    parser = build_parser(__doc__, real=12, phantom_slices=6)
     parser.add_argument("--virtual", type=int, default=2, help="virtual patients made of each training slice")
     arguments = parser.parse_args()
-    for folder in ("image", "parts"):
-        (arguments.out / folder).mkdir(parents=True, exist_ok=True)
-    seeds = (*range(arguments.phantoms), 900, 901) if arguments.phantoms else ()
-    origins = plan(arguments.real, seeds, arguments.phantom_slices)
-    origins = [origin for origin in origins if origin.count > 0]
-    with ProcessPoolExecutor(arguments.workers) as pool:
-        jobs = [pool.submit(_build_origin, origin, arguments.out, arguments.virtual) for origin in origins]
-        for job in jobs:
-            print("built", job.result(), flush=True)
+    build(arguments.out, ("image",), _build_origin, origins_of(arguments), arguments.workers, arguments.virtual)
     scores = finish(arguments.out)
     print(f"{len(scores)} images, mean score {np.mean(list(scores.values())):.3f}")
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

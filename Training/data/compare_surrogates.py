@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from Training.data.build import DOSES, HELD_OUT, VIEWS
+from Training.data.build import DOSES, VIEWS
+from Training.data.builder import HELD_OUT
 from Training.data.challenge import read_challenge_folder
 from Training.data.noise_level import NoiseRegression, noise_levels
 from Training.data.surrogate import SurrogateScore, dose_view_score

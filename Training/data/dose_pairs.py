@@ -10,21 +10,21 @@ leave the kernel's sharpness as it is. An interrupted build goes on where it sto
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
-import os
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from Training.data.build import HELD_OUT, Origin, plan, scan_settings
+from Training.command import run_command
+from Training.data.build import scan_settings
+from Training.data.builder import Origin, build, build_parser, origins_of, part_file, read_parts, write_part
 from Training.data.challenge import TrainingDataError
 from Training.data.sources import SourceSlice
 from Training.simulation.ct import simulate_ladder
+from Training.whole_files import replacing, write_json
 
 #: Doses in the order of the stored images; infinity is the reconstruction without noise.
 DOSES = (math.inf, 1.0, 0.25, 0.1)
@@ -90,8 +90,7 @@ def part_of(patient: str) -> str:
 def build_pair(source: SourceSlice, out: Path) -> None:
     """Writes the images of one slice and, last, the file that says they are complete."""
     stem = f"{source.patient}-{source.index:03d}"
-    done = out / "parts" / f"{stem}.json"
-    if done.exists():
+    if part_file(out, stem).exists():
         return
     # Another seed than the images of the scorers: the denoiser must not meet the noise that it is judged on.
     seed, kernel, photons = scan_settings(f"pair-{stem}")
@@ -99,30 +98,22 @@ def build_pair(source: SourceSlice, out: Path) -> None:
         source.hu, source.spacing_mm, doses=DOSES, views=(_VIEWS,), seed=seed, photons=photons, kernel=kernel
     )
     images = np.stack([ladder[dose, _VIEWS] for dose in DOSES])
-    _replace(out / "pairs" / f"{stem}.npy", np.rint(np.clip(images, -1024, 32767)).astype(np.int16))
+    with replacing(out / "pairs" / f"{stem}.npy") as partial, partial.open("wb") as file:
+        np.save(file, np.rint(np.clip(images, -1024, 32767)).astype(np.int16), allow_pickle=False)
     row = {
         "patient": source.patient,
         "part": part_of(source.patient),
         "spacing_mm": source.spacing_mm,
         "kernel": kernel,
     }
-    done.write_text(json.dumps(row), encoding="utf-8")
+    write_part(out, stem, row)
 
 
 def finish(out: Path) -> int:
     """Writes ``pairs.json`` from the parts; how many there are."""
-    rows = {part.stem: json.loads(part.read_text(encoding="utf-8")) for part in sorted((out / "parts").glob("*.json"))}
-    partial = out / "pairs.partial"
-    partial.write_text(json.dumps(rows, indent=1), encoding="utf-8")
-    partial.replace(out / "pairs.json")
+    rows = read_parts(out)
+    write_json(out / "pairs.json", rows)
     return len(rows)
-
-
-def _replace(path: Path, images: NDArray[np.int16]) -> None:
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        np.save(file, images, allow_pickle=False)
-    partial.replace(path)
 
 
 def _build_origin(origin: Origin, out: Path) -> str:
@@ -133,27 +124,10 @@ def _build_origin(origin: Origin, out: Path) -> str:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--real", type=int, default=10, help="slices per public volume; 0 builds from phantoms only")
-    parser.add_argument("--phantoms", type=int, default=6, help="phantoms to train on; two more are held out")
-    parser.add_argument("--phantom-slices", type=int, default=4, help="0 builds from public CT only")
-    parser.add_argument("--leave-out", nargs="*", default=[], metavar="VOLUME", help="public volumes not to use")
-    arguments = parser.parse_args()
-    for folder in ("pairs", "parts"):
-        (arguments.out / folder).mkdir(parents=True, exist_ok=True)
-    seeds = (*range(arguments.phantoms), *(int(name[-3:]) for name in HELD_OUT if name.startswith("phantom")))
-    origins = plan(arguments.real, seeds, arguments.phantom_slices)
-    # The held-out patients first: an interrupted build can be evaluated on.
-    origins.sort(key=lambda origin: not any(name in origin.name for name in HELD_OUT))
-    with ProcessPoolExecutor(arguments.workers) as pool:
-        wanted = [origin for origin in origins if origin.count > 0 and origin.name not in arguments.leave_out]
-        jobs = [pool.submit(_build_origin, origin, arguments.out) for origin in wanted]
-        for job in jobs:
-            print("built", job.result(), flush=True)
+    arguments = build_parser(__doc__, real=10, phantom_slices=4).parse_args()
+    build(arguments.out, ("pairs",), _build_origin, origins_of(arguments), arguments.workers)
     print(finish(arguments.out), "pairs")
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,8 +25,7 @@ from CTQualityAssessmentLib.cli.terminal import (
 if TYPE_CHECKING:
     from CTQualityAssessmentLib.calls import Cancelled
     from CTQualityAssessmentLib.calls import Progress as ProgressCall
-    from CTQualityAssessmentLib.denoising import DenoisingReport, Strength
-    from CTQualityAssessmentLib.models import LoadedDenoiser
+    from CTQualityAssessmentLib.denoising import DenoisingReport
     from CTQualityAssessmentLib.reading import Originals
     from CTQualityAssessmentLib.volume import Volume
 
@@ -61,6 +61,9 @@ def denoise(
     ] = False,
     no_guard: Annotated[bool, typer.Option("--no-guard", help="Do not look whether lesions survive.")] = False,
     no_measures: Annotated[bool, typer.Option("--no-measures", help="Do not measure before and after.")] = False,
+    findings: Annotated[
+        bool, typer.Option("--findings", help="Also tell where the lesion detector sees something before and after.")
+    ] = False,
     scores: Annotated[bool, typer.Option("--scores", help="Also score the volume before and after; slow.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print denoising.json to standard output.")] = False,
 ) -> None:
@@ -70,15 +73,15 @@ def denoise(
     trial, to see whether they survive.
     """
     with plain_errors(), cancel_on_interrupt() as cancelled, progress_bar() as progress, ExitStack() as opened:
-        from CTQualityAssessmentLib.assessment import software_versions
-        from CTQualityAssessmentLib.assessment.denoising import blend, denoise_volume
+        from CTQualityAssessmentLib.assessment.denoising import Examination, blend, denoise_volume, examine, report_of
         from CTQualityAssessmentLib.assessment.denoising import residual as taken_away
-        from CTQualityAssessmentLib.denoising import DenoisingReport, Strength
-        from CTQualityAssessmentLib.models import DEFAULT_DENOISER, load_denoiser
+        from CTQualityAssessmentLib.denoising import Strength
+        from CTQualityAssessmentLib.models import DEFAULT_DENOISER, load_bundle, load_denoiser
         from CTQualityAssessmentLib.reporting.denoising_file import denoising_to_json, write_denoising
         from CTQualityAssessmentLib.reporting.folder import result_folder, writing
         from CTQualityAssessmentLib.reporting.volume_file import FORMATS, check_format, write_volume
 
+        scorer = partial(load_bundle, device=device) if scores else None
         wanted = Strength(strength if lung is None else lung, strength, strength if bone is None else bone)
         # Opened first, so that a folder that cannot be written is known before the network has run.
         folder = opened.enter_context(result_folder(out, optional=_OPTIONAL))
@@ -90,19 +93,15 @@ def denoise(
                 error_console.print("Cancelled; nothing was written.")
                 raise typer.Exit(EXIT_CANCELLED)
             result = found.volume if wanted.full else blend(volume, found.volume, wanted)
-            report = DenoisingReport(
-                model=found.model,
-                strength=wanted,
-                slices=volume.slice_count,
-                slices_denoised=sum(found.denoised),
-                partial=False,
-                device=found.device,
-                seconds=found.seconds,
-                versions=software_versions(),
-                warnings=volume.warnings + found.warnings,
-            )
-            report = _compared(
-                report, volume, result, loaded, wanted, not no_guard, not no_measures, scores, progress, cancelled
+            looked_at = Examination(not no_guard, not no_measures, findings, scorer)
+            report = examine(
+                report_of(volume, found, wanted),
+                volume,
+                result,
+                loaded,
+                looked_at,
+                progress=progress,
+                cancelled=cancelled,
             )
             # Printed before anything is written: a full disk takes the files, not what was found.
             if as_json:
@@ -137,59 +136,6 @@ def _input(
             yield files.volume, files
     else:
         yield read_volume(path, series=series, progress=progress, cancelled=cancelled), None
-
-
-def _compared(
-    report: DenoisingReport,
-    volume: Volume,
-    result: Volume,
-    loaded: LoadedDenoiser,
-    strength: Strength,
-    guard: bool,
-    measures: bool,
-    scores: bool,
-    progress: ProgressCall,
-    cancelled: Cancelled,
-) -> DenoisingReport:
-    """The report with what was looked at; what a cancel leaves undone is not in it."""
-    from dataclasses import replace
-
-    from CTQualityAssessmentLib.assessment.denoising import (
-        before_and_after,
-        lesions_kept,
-        slice_denoiser,
-        tissue_bias,
-    )
-    from CTQualityAssessmentLib.assessment.measures import measure_volume
-
-    calls = {"progress": progress, "cancelled": cancelled}
-    if guard and not cancelled():
-        report = replace(report, retention=lesions_kept(volume, slice_denoiser(loaded, strength), **calls))
-    if measures and not cancelled():
-        before, after = measure_volume(volume, **calls), measure_volume(result, **calls)
-        bias = tissue_bias(volume, result, **calls)
-        if not (before.partial or after.partial):
-            report = replace(report, measures=before_and_after(before, after), bias=bias)
-    if scores and not cancelled():
-        report = _scored(report, volume, result, progress, cancelled)
-    return report
-
-
-def _scored(
-    report: DenoisingReport, volume: Volume, result: Volume, progress: ProgressCall, cancelled: Cancelled
-) -> DenoisingReport:
-    from dataclasses import replace
-
-    from CTQualityAssessmentLib.assessment import assess_volume
-    from CTQualityAssessmentLib.denoising import SCORER_WARNING, BeforeAfter
-    from CTQualityAssessmentLib.models import load_bundle
-
-    scorer = load_bundle(device=report.device)
-    found = [assess_volume(one, scorer, progress=progress, cancelled=cancelled) for one in (volume, result)]
-    if any(one.partial for one in found):
-        return report
-    means = [one.summary.mean for one in found]
-    return replace(report, scores=BeforeAfter(*means), warnings=(*report.warnings, SCORER_WARNING))
 
 
 def _write_series(

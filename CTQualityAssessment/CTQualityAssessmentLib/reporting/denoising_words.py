@@ -24,6 +24,9 @@ def report_lines(report: DenoisingReport) -> list[str]:
         lines.append(f"Mean change of HU: {moved}")
     if report.scores is not None:
         lines.append(f"Mean score: {_number(report.scores.before)} before, {_number(report.scores.after)} after")
+    if report.findings is not None:
+        before, after = len(report.findings.before), len(report.findings.after)
+        lines.append(f"Boxes of the lesion detector (no diagnosis): {before} before, {after} after")
     lines += [f"Warning: {warning}" for warning in report.warnings]
     return [*lines, f"{report.model.statement} {_DISCLAIMER}"]
 

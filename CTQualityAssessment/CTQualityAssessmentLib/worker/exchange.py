@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from CTQualityAssessmentLib.denoising import DenoisingReport
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.measures import PhysicalMeasures
 from CTQualityAssessmentLib.results import AttentionMap, VolumeAssessment
@@ -21,6 +22,9 @@ from CTQualityAssessmentLib.worker.protocol import VolumeRequest
 ASSESSMENT = "assessment.json"
 ATTENTION = "attention.npz"
 MEASURES = "measures.json"
+#: With the strength asked for; the network's own answer, where that is another one.
+DENOISED, FULLY_DENOISED = "denoised.npy", "fully_denoised.npy"
+DENOISING = "denoising.json"
 
 
 class ExchangeError(CTQAError):
@@ -118,6 +122,50 @@ def read_measured(folder: Path) -> PhysicalMeasures:
     try:
         return PhysicalMeasures.from_dict(json.loads((folder / MEASURES).read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ExchangeError from error
+
+
+def write_denoised(folder: Path, denoised: Volume, report: DenoisingReport, full: Volume | None = None) -> None:
+    """Write voxels and report into ``folder``, each complete or not at all.
+
+    Args:
+        folder: of the request.
+        denoised: int16 HU with the report's strength.
+        report: what was done.
+        full: the network's own answer, where it was computed and is another one than ``denoised``.
+    """
+    for name, volume in ((FULLY_DENOISED, full), (DENOISED, denoised)):
+        if volume is not None:
+            write_volume(folder / name, volume)
+    write_denoising(folder, report)
+
+
+def write_denoising(folder: Path, report: DenoisingReport) -> None:
+    """Write the report alone, in place of the one before, complete or not at all."""
+    part = folder / f".{DENOISING}"
+    part.write_text(json.dumps(report.to_dict(), allow_nan=False), encoding="utf-8")
+    part.replace(folder / DENOISING)
+
+
+def read_denoised(folder: Path, original: Volume, *, full: bool = False) -> tuple[Volume, DenoisingReport]:
+    """What :func:`write_denoised` wrote.
+
+    Args:
+        folder: of the request.
+        original: the volume that was denoised; its grid and facts are the result's.
+        full: the network's own answer instead of the voxels with the strength asked for.
+
+    Raises:
+        ExchangeError: a file is missing, damaged or of another volume.
+    """
+    try:
+        report = DenoisingReport.from_dict(json.loads((folder / DENOISING).read_text(encoding="utf-8")))
+        name = FULLY_DENOISED if full and not report.strength.full else DENOISED
+        hu = np.load(folder / name, allow_pickle=False)
+        if hu.shape != original.hu.shape or hu.dtype != np.int16:
+            raise ValueError("another volume")
+        return replace(original, hu=hu), report
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
         raise ExchangeError from error
 
 

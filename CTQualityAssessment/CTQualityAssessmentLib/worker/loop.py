@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from CTQualityAssessmentLib import __version__
+from CTQualityAssessmentLib.worker.denoising import DenoisingWork
 from CTQualityAssessmentLib.worker.exchange import read_volume_file, write_measured, write_result
 from CTQualityAssessmentLib.worker.faults import describe, is_out_of_memory
 from CTQualityAssessmentLib.worker.protocol import (
@@ -23,6 +24,7 @@ from CTQualityAssessmentLib.worker.protocol import (
     PROTOCOL,
     AssessRequest,
     BadRequestError,
+    DenoiseRequest,
     MeasureRequest,
     RunCancelledError,
     VolumeRequest,
@@ -36,7 +38,9 @@ if TYPE_CHECKING:
     from CTQualityAssessmentLib.volume import Volume
 
 Send = Callable[[dict[str, Any]], None]
-_REQUESTS: dict[str, type[VolumeRequest]] = {kind.KIND: kind for kind in (AssessRequest, MeasureRequest)}
+_REQUESTS: dict[str, type[VolumeRequest]] = {
+    kind.KIND: kind for kind in (AssessRequest, MeasureRequest, DenoiseRequest)
+}
 
 
 def main() -> None:
@@ -61,6 +65,7 @@ class Worker:
         self._cancelled: set[str] = set()
         self._closed = threading.Event()
         self._model: tuple[tuple[str | None, str], LoadedModel] | None = None
+        self._denoising = DenoisingWork()
 
     def serve(self) -> None:
         """Work until the input closes."""
@@ -70,6 +75,8 @@ class Worker:
             try:
                 if isinstance(request, MeasureRequest):
                     self._measure(request)
+                elif isinstance(request, DenoiseRequest):
+                    self._denoise(request)
                 else:
                     self._assess(request)
             except Exception as error:
@@ -109,10 +116,11 @@ class Worker:
             except (OSError, ValueError):  # the host is gone
                 self._closed.set()
 
-    def _assess(self, request: AssessRequest) -> None:
-        def cancelled() -> bool:
-            return self._closed.is_set() or request.id in self._cancelled
+    def _stopped(self, request: VolumeRequest) -> Callable[[], bool]:
+        return lambda: self._closed.is_set() or request.id in self._cancelled
 
+    def _assess(self, request: AssessRequest) -> None:
+        cancelled = self._stopped(request)
         if cancelled():
             raise RunCancelledError
         progress = _ProgressMessages(self._send, request.id)
@@ -132,9 +140,7 @@ class Worker:
         from CTQualityAssessmentLib.assessment.measures import measure_volume
         from CTQualityAssessmentLib.assessment.measures.preview import spread_slices
 
-        def cancelled() -> bool:
-            return self._closed.is_set() or request.id in self._cancelled
-
+        cancelled = self._stopped(request)
         if cancelled():
             raise RunCancelledError
         volume = read_volume_file(request)
@@ -149,6 +155,20 @@ class Worker:
             raise RunCancelledError
         write_measured(Path(request.folder), measures)
         self._send({"t": "done", "id": request.id, "partial": measures.partial, "folder": request.folder})
+
+    def _denoise(self, request: DenoiseRequest) -> None:
+        from CTQualityAssessmentLib.models import load_bundle
+
+        told = {"id": request.id, "folder": request.folder}
+        partial = self._denoising.serve(
+            request,
+            lambda: load_bundle(device=request.device),
+            progress=_ProgressMessages(self._send, request.id),
+            cancelled=self._stopped(request),
+            on_voxels=lambda: self._send({"t": "denoised", **told}),
+            on_note=lambda text: self._send({"t": "note", "id": request.id, "text": text}),
+        )
+        self._send({"t": "done", "partial": partial, **told})
 
     def _read(self, request: AssessRequest, progress: _ProgressMessages, cancelled: Callable[[], bool]) -> Volume:
         if request.array is not None:

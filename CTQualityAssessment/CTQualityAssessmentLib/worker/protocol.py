@@ -10,6 +10,7 @@ Host to worker::
     {"t": "assess", "id": "7", "array": "/private/hu.npy", "ijk_to_ras": [[...], ...], "folder": "/private/7", ...}
     {"t": "assess", "id": "7", "path": "/ct", "series": "2", "folder": "/private/7", ...}
     {"t": "measure", "id": "8", "array": "/private/hu.npy", "ijk_to_ras": [[...], ...], "folder": "/private/8", ...}
+    {"t": "denoise", "id": "9", "array": "/private/hu.npy", "ijk_to_ras": [[...], ...], "folder": "/private/9", ...}
     {"t": "cancel", "id": "7"}          stop at the next batch; what was scored is kept
     {"t": "quit"}                       the same as closing the input
 
@@ -18,7 +19,8 @@ Fields of ``assess``, see :class:`AssessRequest`: the input is either ``array`` 
 on ``/dev/shm`` is shared memory) or ``path`` (anything that ``ctqa assess`` reads). Requests are served one after the
 other; a cancel for one that still waits drops it.
 
-``measure`` asks for the physical measures, which need no torch, see :class:`MeasureRequest`.
+``measure`` asks for the physical measures, which need no torch, see :class:`MeasureRequest`. ``denoise`` asks for the
+same volume with less noise and for what that changed, see :class:`DenoiseRequest`.
 
 Worker to host::
 
@@ -28,6 +30,7 @@ Worker to host::
     {"t": "slice", "id": "7", "slice": {"index": 12, "score": 3.1, ...}}
     {"t": "note", "id": "7", "text": "The graphics card ran out of memory; going on with 2 slices at a time."}
     {"t": "measured", "id": "8", "measures": {...}, "slices": 8}
+    {"t": "denoised", "id": "9", "folder": "/private/9"}
     {"t": "done", "id": "7", "partial": false, "folder": "/private/7"}
     {"t": "error", "id": "7", "kind": "oom", "problem": "...", "advice": "..."}
 
@@ -38,7 +41,10 @@ not answer any more; ``begun`` comes again when a lack of memory made the run st
 holds ``assessment.json`` and, where attention was asked for, ``attention.npz``; read both with
 :func:`~CTQualityAssessmentLib.worker.exchange.read_result`. After a ``measure`` it holds ``measures.json``, read with
 :func:`~CTQualityAssessmentLib.worker.exchange.read_measured`; ``measured`` brings the figures of a few slices before
-that. ``pid`` is the process that works: under a launcher another one than the host started. ``kind`` is one of
+that. ``denoised`` says that the folder holds the voxels and the report, which lacks what is still to be looked at:
+lesions, measures, findings; after ``done`` it holds the report as far as the run came (``partial`` after a cancel).
+Both are read with :func:`~CTQualityAssessmentLib.worker.exchange.read_denoised`; a cancel before ``denoised`` leaves
+nothing. ``pid`` is the process that works: under a launcher another one than the host started. ``kind`` is one of
 :data:`ERROR_KINDS`. No message holds a patient tag, UID or date, and none but ``folder`` a path.
 """
 
@@ -80,7 +86,7 @@ class RunCancelledError(CTQAError):
     """A run was stopped before there was anything to keep."""
 
     def __init__(self) -> None:
-        super().__init__("The run was cancelled before a slice was done.", "Start again when you are ready.")
+        super().__init__("The run was cancelled before there was anything to keep.", "Start again when you are ready.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +156,39 @@ class MeasureRequest(VolumeRequest):
     KIND = "measure"
 
     preview: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoiseRequest(VolumeRequest):
+    """One volume to denoise.
+
+    Attributes:
+        model: name or folder of a denoiser's bundle; None for the default.
+        device: as for :class:`AssessRequest`.
+        lung, soft_tissue, bone: see :class:`~CTQualityAssessmentLib.denoising.Strength`.
+        earlier: folder of an earlier ``denoise`` of the same volume with the same model: another strength is made of
+            its voxels, and the network does not see the volume again.
+        guard, measures, findings, scores: what to look at afterwards: whether lesions survive, physical measures and
+            HU before and after, the lesion detector's boxes, the scores of the default model.
+    """
+
+    KIND = "denoise"
+
+    model: str | None = None
+    device: str = "auto"
+    lung: float = 1.0
+    soft_tissue: float = 1.0
+    bone: float = 1.0
+    earlier: str | None = None
+    guard: bool = True
+    measures: bool = True
+    findings: bool = False
+    scores: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not all(0 <= one <= 1 for one in (self.lung, self.soft_tissue, self.bone)):
+            raise BadRequestError("a strength lies between 0 and 1")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,13 +16,14 @@ from safetensors.torch import load_file
 from scipy.ndimage import gaussian_filter
 
 from Testing.denoiser_factory import noisy_patient
-from Training.data.build import HELD_OUT
+from Training.data.builder import HELD_OUT
 from Training.data.challenge import TrainingDataError
 from Training.data.dose_pairs import DOSES, read_pairs
 from Training.data.lesion_crops import LesionCrops, places_of
 from Training.evaluate_lidnet import average_precision, evaluate, held_out_slice, measure
 from Training.export_lidnet import export
 from Training.lidnet_recipe import read_lidnet_recipe
+from Training.loop import Loop, RunError
 from Training.train_lidnet import LIDnetRun, learning_share, train
 
 SIDE, SPACING = 224, 1.4
@@ -97,15 +98,13 @@ def test_an_interrupted_run_ends_with_the_same_weights_and_the_judge_is_never_to
     whole = train(recipe, tmp_path / "whole", log_every=2, save_every=100)
     pairs = [pair for pair in read_pairs(data) if pair.patient not in HELD_OUT]
     for stop in (2, 8):  # within the detector's stage, and within the joint one
-        broken = LIDnetRun(recipe, pairs, "cpu")
-        judge = None
-        while broken.step < stop:
-            broken.advance()
-            if broken.step == 3:
+        run, judge = tmp_path / f"broken{stop}", None
+        broken = LIDnetRun(recipe, pairs, Loop(run, recipe.to_dict(), seed=recipe.seed))
+        broken.loop.resume()
+        for until in (2, 3, 8)[: 1 if stop == 2 else 3]:
+            broken.loop.run(broken.advance, until)
+            if until == 3:
                 judge = {k: v.clone() for k, v in broken.judge.state_dict().items()}
-        run = tmp_path / f"broken{stop}"
-        run.mkdir()
-        broken.save(run / "checkpoint.pt")
         resumed = train(recipe, run)
         for part in ("averaged", "detector", "judge"):
             assert same(getattr(whole, part).state_dict(), getattr(resumed, part).state_dict())
@@ -113,8 +112,10 @@ def test_an_interrupted_run_ends_with_the_same_weights_and_the_judge_is_never_to
     assert not same(whole.judge.state_dict(), whole.detector.state_dict()), "the detector did not learn along"
     weights = load_file(tmp_path / "whole" / "denoiser.safetensors")
     assert same(weights, whole.averaged.state_dict())
-    stages = [json.loads(line)["stage"] for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
-    assert stages == ["detector", "denoiser", "denoiser", "joint", "joint"]
+    log = [json.loads(line) for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
+    assert log[0]["begin"] == 0 and [line["stage"] for line in log[1:]] == [
+        *("detector", "detector", "denoiser", "denoiser", "joint", "joint")
+    ]
 
 
 def test_two_processes_for_detector_and_denoiser_end_with_the_same_weights_as_one(data, tmp_path):
@@ -126,7 +127,7 @@ def test_two_processes_for_detector_and_denoiser_end_with_the_same_weights_as_on
     for part in ("averaged", "detector", "judge"):
         assert same(getattr(whole, part).state_dict(), getattr(apart, part).state_dict())
     other = recipe_for(data, tmp_path, seed=2)
-    with pytest.raises(ValueError, match="detector in the run's folder is of another recipe"):
+    with pytest.raises(RunError, match="detector in the run folder is of another recipe"):
         (tmp_path / "other").mkdir()
         (tmp_path / "apart" / "detector.pt").rename(tmp_path / "other" / "detector.pt")
         train(other, tmp_path / "other")
@@ -144,9 +145,9 @@ def test_a_baseline_starts_where_the_other_run_was_before_the_joint_stage(data, 
     )
     assert not same(first.averaged.state_dict(), second.averaged.state_dict())
     other = recipe_for(data, tmp_path, seed=2)
-    with pytest.raises(ValueError, match="another recipe"):
+    with pytest.raises(RunError, match="another recipe"):
         train(other, tmp_path / "other", start=tmp_path / "lidnet")
-    with pytest.raises(ValueError, match="another recipe"):
+    with pytest.raises(RunError, match="another recipe"):
         train(other, tmp_path / "lidnet")
 
 
@@ -159,13 +160,13 @@ def test_a_short_training_already_takes_noise_away(data, tmp_path):
         denoiser_stage={"steps": 150, "batch": 4, "crop": 64, "lr": 5e-3},
         joint_stage={"steps": 0, "batch": 1, "crop": 64, "lr": 0.0},
     )
-    run = LIDnetRun(recipe, read_pairs(data), "cpu")
+    run = LIDnetRun(recipe, read_pairs(data), Loop(tmp_path / "run", recipe.to_dict()))
     crops = [LesionCrops(read_pairs(data), 9, 96)(n) for n in range(8)]
     low, clean = (
         torch.from_numpy(np.stack([getattr(crop, kind) for crop in crops]))[:, None] for kind in ("low", "clean")
     )
-    for _ in range(150):
-        run.advance()
+    run.loop.resume()
+    run.loop.run(run.advance, until=150)
     with torch.no_grad():
         left = (denoised(run.denoiser, low) - clean).square().mean() / (low - clean).square().mean()
     assert left < 0.97  # 1 is what an untrained network leaves

@@ -15,6 +15,7 @@ from CTQualityAssessmentLib.models import load_bundle
 from safetensors.torch import load_file
 
 from Training import evaluate, export
+from Training.loop import Loop, RunError
 from Training.recipe import read_recipe
 from Training.train import learning_rate, split, train
 
@@ -65,21 +66,19 @@ def test_an_interrupted_run_ends_with_the_same_weights(data, tmp_path, monkeypat
     class Killed(Exception):
         pass
 
-    import Training.train as module
+    original = Loop.save
 
-    original = module._save
-
-    def save_then_die(run, recipe, step, *rest):
-        original(run, recipe, step, *rest)
-        if step == 7:
+    def save_then_die(self, path):
+        original(self, path)
+        if self.step == 7:
             raise Killed
 
-    monkeypatch.setattr(module, "_save", save_then_die)
+    monkeypatch.setattr(Loop, "save", save_then_die)
     with pytest.raises(Killed):
         train(recipe, tmp_path / "broken", save_every=7)
     with pytest.raises(ValueError, match="not finished"):  # half-trained weights never become a bundle
         export.export(tmp_path / "broken", tmp_path)
-    monkeypatch.setattr(module, "_save", original)
+    monkeypatch.setattr(Loop, "save", original)
     train(recipe, tmp_path / "broken", save_every=100)
 
     whole, resumed = (load_file(tmp_path / name / "weights.safetensors") for name in ("whole", "broken"))
@@ -90,7 +89,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(data, tmp_path, monkeypat
 
 def test_a_run_folder_of_another_recipe_is_not_overwritten(data, tmp_path):
     train(recipe_for(data, tmp_path, phases=[{"steps": 1, "batch": 2, "lr": 1e-3}]), tmp_path / "run")
-    with pytest.raises(ValueError, match="another recipe"):
+    with pytest.raises(RunError, match="another recipe"):
         train(recipe_for(data, tmp_path, seed=2, phases=[{"steps": 1, "batch": 2, "lr": 1e-3}]), tmp_path / "run")
 
 
