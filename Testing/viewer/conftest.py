@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from Testing.bundle_factory import write_bundle
+from Testing.denoiser_factory import write_denoiser
 from Testing.viewer.pictures import KNOW_PICTURES
 from Testing.viewer.running import PATIENCE_S, SAMPLE, start_viewer
 
@@ -28,6 +29,7 @@ def pytest_report_header():
 def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     write_bundle(folder / "tiny")
+    write_denoiser(folder / "quiet", seed=5, gain=5)  # takes a fifth of a lesion away
     return folder
 
 

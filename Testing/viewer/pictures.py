@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import base64
+import io
+
+import numpy as np
+from PIL import Image
 
 #: To run in a page before anything else: keeps each picture.
 KNOW_PICTURES = """
@@ -40,3 +44,15 @@ def picture_at_rest(page, place: str) -> bytes:
     """PNG of one view."""
     wait_at_rest(page, place)
     return base64.b64decode(page.evaluate(_BYTES, place))
+
+
+def picture(page, place="large") -> np.ndarray:
+    """The whole picture of a view after everything that was asked for, as integers, rows from the top."""
+    return np.asarray(Image.open(io.BytesIO(picture_at_rest(page, place))).convert("RGB"), dtype=int)
+
+
+def picture_when(page, true_of) -> np.ndarray:
+    """The same, of which something must be true."""
+    seen = picture(page)
+    assert true_of(seen)
+    return seen

@@ -21,10 +21,9 @@ from CTQualityAssessmentLib.assessment.measures import measure_volume
 from CTQualityAssessmentLib.colours import DIFFERENCE
 from CTQualityAssessmentLib.reading import read_volume
 from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS, value_text
-from PIL import Image
 
 from Testing.dicom_factory import body, write_series
-from Testing.viewer.pictures import picture_at_rest
+from Testing.viewer.pictures import picture, picture_when
 from Testing.viewer.running import PATIENCE_S, ROOT, SAMPLE, start_viewer
 
 # One server and one browser for all of them: starting these takes longer than most tests.
@@ -40,18 +39,6 @@ def wait_here(page, index: int) -> None:
 def assess(page) -> None:
     page.click("[data-test=assess]")
     page.wait_for_selector(SCORE)
-
-
-def picture(page, place="large") -> np.ndarray:
-    """The whole picture of a view after everything that was asked for, as integers, rows from the top."""
-    return np.asarray(Image.open(io.BytesIO(picture_at_rest(page, place))).convert("RGB"), dtype=int)
-
-
-def picture_when(page, true_of) -> np.ndarray:
-    """The same, of which something must be true."""
-    seen = picture(page)
-    assert true_of(seen)
-    return seen
 
 
 def test_from_the_sample_to_a_score(page):
@@ -322,6 +309,7 @@ def test_physical_measures_are_those_of_the_command(page, tmp_path):
     page.keyboard.press("m")
     page.wait_for_selector("[data-test=measures] tbody tr")
     told = page.inner_text("[data-test=measures]")
+    assert page.locator(".curve").count() == 0  # nothing of what was assessed before
     measures = measure_volume(read_volume(tmp_path / "some.zip"))
     for words in MEASURE_WORDS:
         assert value_text(words, measures.volume) in told, words.label

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import slicer
+import slicer.util
 
 from CTQualityAssessmentLib.denoising import DenoisingReport
 from CTQualityAssessmentLib.mrml.colour_nodes import difference_colour_node
@@ -71,3 +72,9 @@ def add_denoised(
         one.SetAttribute(STRENGTH, report.strength.words())
     place_beside(scene, source, made)
     return node, taken
+
+
+def change_denoised(node: slicer.vtkMRMLScalarVolumeNode, denoised: Volume, report: DenoisingReport) -> None:
+    """Give a node of :func:`add_denoised` the voxels of another strength; windows and views stay."""
+    slicer.util.updateVolumeFromArray(node, denoised.hu)
+    node.SetAttribute(STRENGTH, report.strength.words())

@@ -33,7 +33,7 @@ class Assessing:
         """Measure the open case by physics alone."""
         case = self._opened.case
         self._board.tell(busy=busy("Starting", cancellable=True), error=None)
-        case.measures = await self._runs.measure(case, self._on_progress)
+        case.measures = await self._runs.measure(case, self.on_progress)
         self._board.tell(measured=measures_of(case.measures))
 
     async def assess(self, model: str, stages: list[int]) -> None:
@@ -45,7 +45,7 @@ class Assessing:
         """
         case = self._opened.case
         self._rows = []
-        self._board.tell(busy=busy("Starting", cancellable=True), error=None, rows=[], result=None)
+        self._board.tell(busy=busy("Starting", cancellable=True, scoring=True), error=None, rows=[], result=None)
         try:
             assessment = await self._runs.assess(case, model, stages, self._on_message)
         except CTQAError:
@@ -67,11 +67,12 @@ class Assessing:
             # After a shortage of memory the worker begins again: a slice may come twice.
             self._rows = [*(other for other in self._rows if other[0] != row[0]), row]
         else:
-            self._on_progress(message, rows=list(self._rows))
+            self.on_progress(message, rows=list(self._rows))
 
-    def _on_progress(self, message: dict[str, Any], **more: Any) -> None:
+    def on_progress(self, message: dict[str, Any], **more: Any) -> None:
+        """From the worker: progress and notes, shown with ``more``."""
         if message["t"] == "note":
             self._board.tell(notes=[*self._board["notes"], message["text"]])
         elif message["t"] == "progress" and self._tasks.cancellable:
             fields = {name: message[name] for name in ("message", "done", "total", "eta_s")}
-            self._tasks.show(busy(**fields, cancellable=True), **more)
+            self._tasks.show(busy(**fields, cancellable=True, scoring="rows" in more), **more)

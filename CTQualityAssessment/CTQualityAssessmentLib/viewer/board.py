@@ -136,10 +136,16 @@ class Tasks:
 
 
 def busy(
-    message: str, done: int = 0, total: int = 0, eta_s: float | None = None, cancellable: bool = False
+    message: str,
+    done: int = 0,
+    total: int = 0,
+    eta_s: float | None = None,
+    cancellable: bool = False,
+    scoring: bool = False,
 ) -> dict[str, Any]:
-    """What the page shows of work that goes on; 0 of 0 where nothing can be counted."""
-    return {"message": message, "done": done, "total": total, "eta_s": eta_s, "cancellable": cancellable}
+    """What the page shows of work that goes on: 0 of 0 where nothing can be counted; ``scoring`` fills the curve."""
+    shown = {"message": message, "done": done, "total": total, "eta_s": eta_s}
+    return {**shown, "cancellable": cancellable, "scoring": scoring}
 
 
 def _unexpected(error: Exception) -> RunError:

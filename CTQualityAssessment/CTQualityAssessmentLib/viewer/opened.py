@@ -13,6 +13,7 @@ import slicer
 from CTQualityAssessmentLib.assessment.difference import volume_difference
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.mrml.difference import add_difference, remove_differences
+from CTQualityAssessmentLib.mrml.finding_nodes import SIDE
 from CTQualityAssessmentLib.reading import SeriesInfo
 from CTQualityAssessmentLib.results import VolumeAssessment
 from CTQualityAssessmentLib.viewer.board import Board, Tasks
@@ -20,6 +21,7 @@ from CTQualityAssessmentLib.viewer.case import Case, close_case, open_case
 from CTQualityAssessmentLib.viewer.shown import (
     case_of,
     comparison_of,
+    denoised_of,
     legend_of,
     measures_of,
     result_of,
@@ -27,7 +29,11 @@ from CTQualityAssessmentLib.viewer.shown import (
     series_of,
     threshold_of,
 )
-from CTQualityAssessmentLib.viewer.views import SliceViews
+from CTQualityAssessmentLib.viewer.transfers import denoised_name
+from CTQualityAssessmentLib.viewer.views import OWN, SliceViews
+
+#: Window of a difference in HU to either side of zero: of two volumes, and of what denoising took away.
+_SPAN_HU, _DENOISED_SPAN_HU = 100.0, 50.0
 
 
 @dataclass
@@ -115,10 +121,42 @@ class Opened:
         difference = await asyncio.to_thread(volume_difference, first.volume, second.volume, progress=progress)
         self.end_comparison()
         self.second = second
-        self._views.compare(second.node, add_difference(self._scene, first.node, second.node, difference))
-        self._board.tell(compared=comparison_of(first.volume, second.volume, difference))
+        span = _DENOISED_SPAN_HU if self.compares_denoised else _SPAN_HU
+        shown = add_difference(self._scene, first.node, second.node, difference, span)
+        self._views.compare(second.node, shown)
+        told = comparison_of(first.volume, second.volume, difference)
+        self._board.tell(compared={**told, "denoised": self.compares_denoised})
         self.show_layout("compare", "large")
         self.tell_place()
+
+    @property
+    def compares_denoised(self) -> bool:
+        """Whether the second volume is the first one with less noise."""
+        denoised = self.case.denoised if self.case is not None else None
+        return denoised is not None and self.second is not None and self.second.node is denoised.node
+
+    async def compare_denoised(self) -> None:
+        """Show the denoised volume beside its original; anew where its voxels have changed."""
+        denoised = self.case.denoised
+        self.flip(False)
+        await self.compare(Case(denoised.volume, denoised.node))
+
+    def show_denoised(self) -> None:
+        """Show what is known of the denoised volume of the open case."""
+        denoised = self.case.denoised
+        self._views.set_alternative(denoised.node if denoised is not None else None)
+        told = None
+        if denoised is not None:
+            told = {**denoised_of(denoised.report), "model": denoised.model, "file": denoised_name(denoised.volume)}
+        self._board.tell(denoised=told)
+        self.flip(self._board["flipped"])
+
+    def flip(self, flipped: bool) -> None:
+        """Show the denoised volume in place of the original, or the original."""
+        flipped = flipped and self.case.denoised is not None
+        self._views.show_alternative(flipped)
+        self._board.tell(flipped=flipped)
+        self._show_boxes()
 
     async def swap(self) -> None:
         """The second volume becomes the one to assess; each keeps its results."""
@@ -136,13 +174,14 @@ class Opened:
             raise
 
     def end_comparison(self) -> None:
-        """Take the second volume away."""
-        second, self.second = self.second, None
+        """Take the second volume away; what was denoised stays with its original."""
+        denoised, second, self.second = self.compares_denoised, self.second, None
         if second is None:
             return
         self._views.compare(None, None)
         remove_differences(self._scene, self.case.node)
-        close_case(self._scene, second)
+        if not denoised:
+            close_case(self._scene, second)
         self._board.tell(compared=None)
         self.show_layout("three", "large")
 
@@ -160,7 +199,9 @@ class Opened:
             overlay="",
             threshold=None,
             legend=None,
+            flipped=False,
         )
+        self.show_denoised()
         if case.assessment is not None:
             self.show_result(case.assessment)
         self.tell_place()
@@ -193,6 +234,21 @@ class Opened:
         """Show the views of a layout; of "one" the view ``alone``."""
         self._views.set_layout(layout, alone)
         self._board.tell(layout=layout, alone=alone)
+        self._show_boxes()
+
+    def _show_boxes(self) -> None:
+        """Each box of the lesion detector over the image that it was found in, and over no other."""
+        denoised = self.case.denoised if self.case is not None else None
+        if denoised is None:
+            return
+        if self.compares_denoised and self._board["layout"] == "compare":
+            places = {"before": ("large",), "after": ("second",)}
+        else:
+            places = {"after" if self._board["flipped"] else "before": OWN}
+        for box in denoised.boxes:
+            over = places.get(box.GetAttribute(SIDE), ())
+            box.GetDisplayNode().SetViewNodeIDs(self._views.ids(over))
+            box.SetDisplayVisibility(bool(over))
 
     def tell_place(self) -> None:
         """Tell which slice and which windows are in view."""

@@ -132,7 +132,8 @@ class TaskRequests:
 
     def ask_swap(self) -> None:
         """First and second volume change places."""
-        if self._opened.second is not None and self._tasks.idle:
+        second = self._opened.second
+        if second is not None and self._tasks.idle and not self._opened.compares_denoised:
             self._tasks.begin(self._opened.swap(), "Comparing")
 
     def ask_uncompare(self) -> None:

@@ -13,11 +13,13 @@ from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.mrml.scene import attach_file_handling
 from CTQualityAssessmentLib.viewer.assessing import Assessing
 from CTQualityAssessmentLib.viewer.board import Board, Tasks
+from CTQualityAssessmentLib.viewer.denoising import Denoising
 from CTQualityAssessmentLib.viewer.frames import SliceViewFactory
 from CTQualityAssessmentLib.viewer.opened import Opened, Source
 from CTQualityAssessmentLib.viewer.page import MODULE, first_state, make_page
 from CTQualityAssessmentLib.viewer.requests import TaskRequests, ViewRequests, answer
 from CTQualityAssessmentLib.viewer.run import Runs
+from CTQualityAssessmentLib.viewer.transfers import DENOISED_FILES, FILES
 from CTQualityAssessmentLib.viewer.views import SliceViews
 
 
@@ -50,6 +52,7 @@ class Viewer:
         answer(
             server,
             ViewRequests(views, self._opened, self._board),
+            Denoising(scene, self._opened, self._runs, assessing, self._board, self._tasks),
             TaskRequests(self._opened, assessing, self._runs, self._board, self._tasks),
         )
 
@@ -94,16 +97,17 @@ class Viewer:
         self._tasks.stop()
         await self._runs.worker.close()
 
-    async def exported(self) -> Path | None:
-        """The folder of files to download; None where nothing was assessed or measured."""
+    async def exported(self, name: str) -> Path | None:
+        """A file to download; None where there is nothing to put into it."""
         case = self._opened.case
-        if case is None or (case.assessment is None and case.measures is None):
-            return None
         try:
-            return await self._runs.export(case)
+            if case is not None and name in DENOISED_FILES and case.denoised is not None:
+                return (await self._runs.export_denoised(case.denoised)) / name
+            if case is not None and name in FILES and (case.assessment is not None or case.measures is not None):
+                return (await self._runs.export(case)) / name
         except CTQAError as error:
             self._board.tell_error(error)
-            return None
+        return None
 
 
 def _silence_vtk() -> None:

@@ -147,6 +147,18 @@ def write_denoising(folder: Path, report: DenoisingReport) -> None:
     part.replace(folder / DENOISING)
 
 
+def read_denoising(folder: Path) -> DenoisingReport:
+    """The report alone.
+
+    Raises:
+        ExchangeError: the file is missing or damaged.
+    """
+    try:
+        return DenoisingReport.from_dict(json.loads((folder / DENOISING).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ExchangeError from error
+
+
 def read_denoised(folder: Path, original: Volume, *, full: bool = False) -> tuple[Volume, DenoisingReport]:
     """What :func:`write_denoised` wrote.
 
@@ -158,8 +170,8 @@ def read_denoised(folder: Path, original: Volume, *, full: bool = False) -> tupl
     Raises:
         ExchangeError: a file is missing, damaged or of another volume.
     """
+    report = read_denoising(folder)
     try:
-        report = DenoisingReport.from_dict(json.loads((folder / DENOISING).read_text(encoding="utf-8")))
         name = FULLY_DENOISED if full and not report.strength.full else DENOISED
         hu = np.load(folder / name, allow_pickle=False)
         if hu.shape != original.hu.shape or hu.dtype != np.int16:

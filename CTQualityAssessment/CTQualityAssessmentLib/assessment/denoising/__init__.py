@@ -2,7 +2,12 @@
 
 from CTQualityAssessmentLib.assessment.denoising.comparison import before_and_after, tissue_bias
 from CTQualityAssessmentLib.assessment.denoising.engine import Denoising, NotDenoisableError, denoise_volume, residual
-from CTQualityAssessmentLib.assessment.denoising.examination import Examination, examine, report_of
+from CTQualityAssessmentLib.assessment.denoising.examination import (
+    Examination,
+    examine,
+    report_of,
+    unexamined,
+)
 from CTQualityAssessmentLib.assessment.denoising.findings import find_lesions
 from CTQualityAssessmentLib.assessment.denoising.guard import lesions_kept, slice_denoiser
 from CTQualityAssessmentLib.assessment.denoising.strength import blend
@@ -21,4 +26,5 @@ __all__ = [
     "residual",
     "slice_denoiser",
     "tissue_bias",
+    "unexamined",
 ]

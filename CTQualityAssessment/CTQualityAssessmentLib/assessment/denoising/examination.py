@@ -52,6 +52,20 @@ def report_of(volume: Volume, found: Denoising, strength: Strength) -> Denoising
     )
 
 
+def unexamined(report: DenoisingReport, strength: Strength) -> DenoisingReport:
+    """The report of the same denoising with another strength, at which nobody has looked yet."""
+    return replace(
+        report,
+        strength=strength,
+        retention=(),
+        measures=None,
+        bias=None,
+        scores=None,
+        findings=None,
+        warnings=tuple(one for one in report.warnings if one != SCORER_WARNING),
+    )
+
+
 def examine(
     report: DenoisingReport,
     original: Volume,

@@ -13,6 +13,8 @@
     ["X", "Lines where the other views cut"],
     ["L", "Next layout: three views, one view, comparison"],
     ["C", "Compare with a second volume"],
+    ["D", "Denoise: the panel"],
+    ["F", "Flip between original and denoised, in place"],
     ["R", "Reset the views"],
     ["A", "Assess"],
     ["M", "Measure by physics alone"],
@@ -32,7 +34,8 @@
       opened: Object, panes: Array, busy: Object, error: Object, notes: Array, rows: Array, result: Object, here: Number,
       levels: Array, presets: Array, overlays: Array, overlay: String, opacity: Number, crosshair: Boolean,
       models: Array, model: String, palette: Array, legend: Object, series: Object, layout: String, alone: String,
-      threshold: Object, measured: Object, compared: Object, span: Number, diverging: Array,
+      threshold: Object, measured: Object, compared: Object, span: Number, diverging: Array, denoised: Object, flipped: Boolean,
+      denoisers: Array, denoiser: String,
     },
     emits: ["ask"],
     data: () => ({
@@ -52,13 +55,17 @@
         if (s === null || s === undefined) return "";
         return s < 90 ? `about ${Math.max(1, Math.round(s))} s left` : `about ${Math.round(s / 60)} min left`;
       },
-      tabs() { return [["slices", "Slices"], ["facts", "Acquisition"], ["physics", "Physics"], ["model", "Model"], ["save", "Save"]]; },
+      tabs() { return [["slices", "Slices"], ["facts", "Acquisition"], ["physics", "Physics"], ["denoise", "Denoise"], ["model", "Model"], ["save", "Save"]]; },
       files() {
         const result = [["index.html", "Report: one page with figures"], ["slices.csv", "Table of slices"], ["assessment.json", "Everything, for programs"], ["scene.mrb", "Scene for 3D Slicer"]];
         const physics = [["measures.csv", "Physical measures of the slices"], ["measures.json", "Physical measures, for programs"]];
-        return [...(this.result ? result : []), ...(this.measured ? physics : [])];
+        const denoised = this.denoised ? [[this.denoised.file, "Denoised volume in HU"], ["denoising.json", "What denoising did, for programs"]] : [];
+        return [...(this.result ? result : []), ...(this.measured ? physics : []), ...denoised];
       },
       live() { return this.busy && this.busy.cancellable; },
+      // Denoising has a lot to tell: its panel takes the place of what is told of the scores.
+      scores() { return !this.opened || this.tab !== "denoise"; },
+      beside() { return this.layout === "compare" && !!this.compared && this.compared.denoised; },
     },
     created() {
       let theme = null;
@@ -137,7 +144,11 @@
       },
       choose(second) { if (!this.busy) { this.second = second; this.$refs.open.showModal(); } },
       name(pane) {
-        return { second: "Second volume", difference: "Difference" }[pane.place] || (this.layout === "compare" ? "First volume" : pane.orientation);
+        const denoised = this.compared && this.compared.denoised;
+        if (pane.place === "difference") return "Difference";
+        if (pane.place === "second") return denoised ? "Denoised" : "Second volume";
+        if (this.layout === "compare") return denoised ? "Original" : "First volume";
+        return this.flipped ? pane.orientation + ", denoised" : pane.orientation;
       },
       nextOverlay() {
         const names = ["", ...this.overlays.map((one) => one[0])];
@@ -154,7 +165,7 @@
         const jump = { ArrowUp: -1, ArrowDown: 1, PageUp: -10, PageDown: 10 }[event.key];
         const act = {
           n: () => this.worse(1), b: () => this.worse(-1), o: () => this.nextOverlay(), x: () => this.ask("crosshair"),
-          l: () => this.nextLayout(), c: () => this.lay("compare"), m: () => this.measure(), r: () => this.ask("reset"), z: () => this.ask("zoom", event.shiftKey ? -1 : 1),
+          l: () => this.nextLayout(), c: () => this.lay("compare"), m: () => this.measure(), d: () => { this.tab = "denoise"; }, f: () => this.ask("flip"), r: () => this.ask("reset"), z: () => this.ask("zoom", event.shiftKey ? -1 : 1),
           ",": () => this.ask("adjust", 0, -1), ".": () => this.ask("adjust", 0, 1), "<": () => this.ask("adjust", -1, 0), ">": () => this.ask("adjust", 1, 0), a: () => this.assess(), t: () => this.switchTheme(),
           "+": () => this.ask("opacity", Math.min(1, this.opacity + 0.1)), "-": () => this.ask("opacity", Math.max(0, this.opacity - 0.1)),
         }[event.key.toLowerCase()];
@@ -250,7 +261,7 @@
         <div v-for="pane in panes" :key="pane.place" class="pane" :class="[pane.place, { away: !shown(pane.place) }]" :data-test="pane.place" role="group" :aria-hidden="shown(pane.place) ? null : 'true'" :aria-label="name(pane) + ', ' + pane.orientation + ' view'" @load.capture="$event.target.alt = name(pane)" @dblclick="enlarge(pane.place)" @wheel.capture="turn(pane.place, $event)">
           <slot :name="pane.place"></slot>
           <template v-if="opened">
-            <span class="label">{{ name(pane) }}<template v-if="pane.place === 'large'"> · slice <b data-test="here">{{ here }}</b> of 0 to {{ opened.slices - 1 }}</template></span>
+            <span class="label" :class="{ flipped: flipped && layout !== 'compare' }" :data-test="'name-' + pane.place">{{ name(pane) }}<template v-if="pane.place === 'large'"> · slice <b data-test="here">{{ here }}</b> of 0 to {{ opened.slices - 1 }}</template></span>
             <span v-for="(side, n) in pane.sides.slice(0, 3)" :key="n" class="side" :class="['l', 'r', 't'][n]" aria-hidden="true">{{ side }}</span>
             <div v-if="pane.place === 'large' && legend" class="legend" data-test="legend" role="img" :aria-label="legend.title + ', from ' + legend.low + ' to ' + legend.high">
               <b>{{ legend.title }}</b><span>{{ legend.high }}</span><i :style="{ background: 'linear-gradient(to top, ' + legend.colours.join(',') + ')' }"></i><span>{{ legend.low }}</span></div>
@@ -264,22 +275,22 @@
       </div>
     </section>
     <aside aria-label="Assessment">
-      <section v-if="result" class="summary" data-test="summary" aria-live="polite">
+      <section v-if="result && scores" class="summary" data-test="summary" aria-live="polite">
         <div class="verdict"><span v-if="result.score !== null" class="score" data-test="score">{{ result.score }}</span><span v-if="result.score !== null" class="of">of 4</span><span class="grade">{{ result.grade }}</span></div>
         <p>{{ result.meaning }}</p>
         <p v-if="result.partial" class="partial">Partial: the run was cancelled; the slices that it did not reach have no score.</p>
         <p class="statement" data-test="statement"><strong v-if="result.simulated">Simulated labels.</strong> {{ result.statement }} {{ result.disclaimer }}</p>
         <dl><template v-for="[name, value] in result.numbers" :key="name"><dt>{{ name }}</dt><dd>{{ value }}</dd></template></dl>
       </section>
-      <section v-else-if="live" class="summary" data-test="running"><p>The curve and the table fill while the slices are read.</p><p v-if="card" class="statement"><strong v-if="card.simulated">Simulated labels.</strong> {{ card.statement }}</p></section>
-      <section v-else-if="opened" class="summary">
+      <section v-else-if="live && busy.scoring && scores" class="summary" data-test="running"><p>The curve and the table fill while the slices are read.</p><p v-if="card" class="statement"><strong v-if="card.simulated">Simulated labels.</strong> {{ card.statement }}</p></section>
+      <section v-else-if="opened && scores" class="summary">
         <p>Each slice gets a score from 0 (bad) to 4 (excellent), without a reference image.</p>
         <p v-if="card" class="statement"><strong v-if="card.simulated">Simulated labels.</strong> {{ card.statement }}</p>
         <p v-if="!models.length"><strong>No model is installed.</strong> Install CTQualityAssessment again, or set CTQA_MODELS to a folder.</p>
       </section>
-      <section v-else class="summary"><p>Score the image quality of a CT, slice by slice, without a reference. All data stay on this computer.</p></section>
+      <section v-else-if="!opened" class="summary"><p>Score the image quality of a CT, slice by slice, without a reference. All data stay on this computer.</p></section>
       <p v-for="note in notes" :key="note" class="partial">{{ note }}</p>
-      <template v-if="opened && rows.length">
+      <template v-if="opened && rows.length && scores">
         <ctqa-curve :rows="rows" :slices="opened.slices" :here="here" :palette="palette" @jump="jump"></ctqa-curve>
         <div class="steps" role="group" aria-label="Worst slices">
           <button type="button" data-test="worse-back" title="Back towards the worst slice (B)" @click="worse(-1)" :disabled="!worst.length || rank === 0">◂ Worse</button>
@@ -302,6 +313,7 @@
           <template v-if="result && result.refusals.length"><h2>Slices without a score</h2><p v-for="[reason, indices] in result.refusals" :key="reason">{{ indices }}: {{ reason }}</p></template>
         </div>
         <ctqa-measures v-else-if="tab === 'physics'" :measured="measured" :here="here" :busy="!!busy" @measure="measure"></ctqa-measures>
+        <ctqa-denoising v-else-if="tab === 'denoise'" :denoisers="denoisers" :denoiser="denoiser" :denoised="denoised" :flipped="flipped" :layout="layout" :beside="beside" :busy="busy" :sending="sending" @ask="ask" @save="save"></ctqa-denoising>
         <div v-else-if="tab === 'model'" class="scroll">
           <p><label>Model <select :value="chosen || model" @change="chosen = $event.target.value" :disabled="!!busy"><option v-for="one in models" :key="one.name" :value="one.name">{{ one.title }}</option></select></label></p>
           <p><label>Attention maps <select v-model="stage" :disabled="!!busy"><option :value="0">none</option><option :value="1">stage 1, fine</option><option :value="2">stage 2</option><option :value="3">stage 3</option><option :value="4">stage 4, coarse</option></select></label></p>
@@ -314,7 +326,7 @@
               <button type="button" :data-test="'save-' + name" @click="save(name)" :disabled="sending !== null">{{ sending === name ? 'Writing…' : 'Save ' + name }}</button> <span class="quiet">{{ text }}</span></p>
             <p class="quiet">The files name no patient. The first one takes some seconds.</p>
           </template>
-          <p v-else class="quiet">There is nothing to save before the CT is assessed or measured.</p>
+          <p v-else class="quiet">There is nothing to save before the CT is assessed, measured or denoised.</p>
         </div>
       </section>
     </aside>
@@ -341,7 +353,7 @@
   // The scripts arrive in any order, but all before this is called.
   window.ctqa = {
     install(app) {
-      const parts = { "ctqa-page": page, "ctqa-lost": lost, "ctqa-curve": window.ctqaCurve, "ctqa-slice-table": window.ctqaSliceTable, "ctqa-measures": window.ctqaMeasures, "ctqa-comparison": window.ctqaComparison };
+      const parts = { "ctqa-page": page, "ctqa-lost": lost, "ctqa-curve": window.ctqaCurve, "ctqa-slice-table": window.ctqaSliceTable, "ctqa-measures": window.ctqaMeasures, "ctqa-comparison": window.ctqaComparison, "ctqa-denoising": window.ctqaDenoising };
       Object.entries(parts).forEach(([name, part]) => app.component(name, part));
     },
   };
