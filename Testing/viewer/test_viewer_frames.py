@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -63,7 +65,7 @@ class Desk:
 
 
 def on_a_desk(work):
-    """Run a coroutine with a desk."""
+    """Run a coroutine with a desk, in a thread of its own: the browser of other tests keeps a loop in this one."""
 
     async def run() -> None:
         desk = Desk()
@@ -72,7 +74,12 @@ def on_a_desk(work):
         finally:
             await desk.close()
 
-    asyncio.run(run())
+    def alone() -> None:
+        asyncio.run(run())
+        gc.collect()  # windows end in the thread that drew into them
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(alone).result()
 
 
 def test_a_large_view_is_small_while_it_moves_whole_at_rest_and_then_still():

@@ -362,7 +362,7 @@ def test_a_run_survives_a_reload_is_cancelled_and_ends_with_the_program(models, 
         page.click("[data-test=assess]:enabled")
         page.wait_for_selector(".curve .point")
         (worker,) = running.workers()
-        os.kill(worker, signal.SIGSTOP)  # however long the reload takes, the run is not over before it
+        os.kill(worker, signal.SIGSTOP)  # however long this takes, the run is not over before it
         page.reload()
         page.wait_for_selector(CANCEL)
         page.wait_for_selector(".curve .point")
@@ -425,6 +425,8 @@ def test_a_folder_of_results_opens_with_its_result(models, tmp_path, open_page):
         assert "Global noise level" in page.inner_text("[data-test=measures]")  # measured by the command
         page.wait_for_selector("[data-test=comparison]")
         assert page.inner_text("[data-test=whole]") == "mean 0.0 HU, SD 0.0 HU"
+    page.wait_for_selector(".lost")
+    assert "The connection is lost" in page.inner_text(".lost")
 
 
 def test_an_unknown_model_ends_the_command_instead_of_another_taking_its_place(models, tmp_path):

@@ -24,6 +24,7 @@ from trame_server.utils.asynchronous import create_task
 from trame_slicer.app.logic import get_view_trame_id
 from trame_slicer.rca_view.rca_view_factory import RcaRenderStrategy, RcaView, RcaWindow, RemoteSliceViewFactory
 from trame_slicer.views import SliceView, ViewLayout, ViewLayoutDefinition
+from trame_slicer.views.render_scheduler import NoScheduleRendering
 
 #: Qualities of a picture: JPEG while something moves, and without loss at rest.
 MOVING, STILL = 85, 100
@@ -167,7 +168,8 @@ class SliceViewFactory(RemoteSliceViewFactory):
                 return found
 
     def _create_view(self, view: ViewLayoutDefinition, scene: Any, app_logic: Any) -> RcaView:
-        made = SliceView(scene=scene, app_logic=app_logic, name=view.singleton_tag)
+        # Until somebody looks, nothing is drawn: else each of its two hundred settings is, for two seconds in all.
+        made = SliceView(scene, app_logic, view.singleton_tag, NoScheduleRendering())
         made.set_view_properties(view.properties)
         # Without a graphics card the smoothing of edges takes half of the time, and a slice has no edges to smooth.
         made.render_window().SetMultiSamples(0)

@@ -18,7 +18,10 @@ _LOST = "<ctqa-lost></ctqa-lost>"
 #: Scripts and styles of the page, as trame takes them.
 MODULE: dict[str, Any] = {
     "serve": {"ctqa": str(_STATIC)},
-    "scripts": [f"ctqa/{name}.js" for name in ("curve", "slice_table", "measures", "comparison", "denoising", "page")],
+    "scripts": [
+        f"ctqa/{name}.js"
+        for name in ("curve", "slice_table", "measures", "comparison", "denoising", "keys", "transfers", "page")
+    ],
     "styles": ["ctqa/page.css"],
     "vue_use": ["ctqa"],
 }

@@ -1,34 +1,5 @@
 // The page. What is asked for goes to the server by name; what is shown comes from its state.
 (() => {
-  const KEYS = [
-    ["↑ ↓, Page Up, Page Down", "Previous, next slice; ten slices"],
-    ["Home, End", "First, last slice"],
-    ["N, B", "The worst slice, the next worst; back"],
-    ["1 to 4", "Window: soft tissue, lung, bone, as the network"],
-    [", .  and  < >", "Window: level lower, higher; narrower, wider"],
-    ["Z, Shift Z", "Zoom in, out"],
-    ["Shift and arrows", "Pan"],
-    ["O", "Next overlay"],
-    ["+ −", "Overlay more, less opaque"],
-    ["X", "Lines where the other views cut"],
-    ["L", "Next layout: three views, one view, comparison"],
-    ["C", "Compare with a second volume"],
-    ["D", "Denoise: the panel"],
-    ["F", "Flip between original and denoised, in place"],
-    ["R", "Reset the views"],
-    ["A", "Assess"],
-    ["M", "Measure by physics alone"],
-    ["T", "Light or dark"],
-    ["?", "This list"],
-  ];
-  const MOUSE = [
-    ["Wheel", "Slices"],
-    ["Double click", "This view alone, and back"],
-    ["Left button", "Window: across is width, up and down is level"],
-    ["Middle button, or Shift and left", "Pan"],
-    ["Right button, or Ctrl and wheel", "Zoom"],
-    ["Shift and move", "All views follow the pointer"],
-  ];
   const page = {
     props: {
       opened: Object, panes: Array, busy: Object, error: Object, notes: Array, rows: Array, result: Object, here: Number,
@@ -39,8 +10,8 @@
     },
     emits: ["ask"],
     data: () => ({
-      tab: "slices", chosen: null, second: false, stage: 3, dropping: false, refused: null, sending: null, walking: null, going: null, turned: 0, turning: false,
-      keys: KEYS, mouse: MOUSE, dark: true,
+      tab: "slices", chosen: null, second: false, stage: 3, walking: null, going: null, turned: 0, turning: false,
+      dark: true,
     }),
     computed: {
       worst() {
@@ -75,13 +46,9 @@
     },
     mounted() {
       window.addEventListener("keydown", this.press);
-      window.addEventListener("dragover", this.drag);
-      window.addEventListener("drop", this.drop);
     },
     unmounted() {
       window.removeEventListener("keydown", this.press);
-      window.removeEventListener("dragover", this.drag);
-      window.removeEventListener("drop", this.drop);
     },
     methods: {
       ask(name, ...args) { this.$emit("ask", name, args); },
@@ -154,12 +121,12 @@
         const names = ["", ...this.overlays.map((one) => one[0])];
         this.ask("overlay", names[(names.indexOf(this.overlay) + 1) % names.length]);
       },
-      help() { const box = this.$refs.help; if (box.open) box.close(); else box.showModal(); },
+      help() { this.$refs.help.toggle(); },
       press(event) {
         const tag = event.target.tagName || "";
         if (event.ctrlKey || event.metaKey || event.altKey || ["INPUT", "SELECT", "TEXTAREA"].includes(tag)) return;
         if (event.key === "?") { event.preventDefault(); return this.help(); }
-        if (this.$refs.help.open || this.$refs.open.open) return;
+        if (this.$refs.help.shown() || this.$refs.open.open) return;
         const pan = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
         if (this.opened && event.shiftKey && pan) { event.preventDefault(); return this.ask("pan", ...pan); }
         const jump = { ArrowUp: -1, ArrowDown: 1, PageUp: -10, PageDown: 10 }[event.key];
@@ -176,46 +143,6 @@
         else if (event.key === "End") { event.preventDefault(); this.jump(this.opened.slices - 1); }
         else if (this.presets[Number(event.key) - 1]) this.ask("window", this.presets[Number(event.key) - 1][0]);
         else if (act) act();
-      },
-      drag(event) { event.preventDefault(); },
-      drop(event) { event.preventDefault(); if (event.dataTransfer.files.length) { if (!this.$refs.open.open) this.second = false; this.upload([...event.dataTransfer.files]); } },
-      async upload(files) {
-        if (!files.length || this.busy || this.sending !== null) return;
-        this.$refs.open.open && this.$refs.open.close();
-        this.refused = null;
-        this.sending = 0;
-        const form = new FormData();
-        files.forEach((file) => form.append("file", file, file.name));
-        // XMLHttpRequest tells how much was sent; fetch does not.
-        const answer = await new Promise((resolve) => {
-          const request = new XMLHttpRequest();
-          request.open("POST", this.second ? "/upload?compare=1" : "/upload");
-          request.upload.onprogress = (e) => { if (e.lengthComputable) this.sending = Math.round((100 * e.loaded) / e.total); };
-          request.onload = () => resolve(request);
-          request.onerror = () => resolve(request);
-          request.send(form);
-        });
-        this.sending = null;
-        if (answer.status === 200) return;
-        try { this.refused = JSON.parse(answer.responseText); } catch { this.refused = null; }
-        if (!this.refused || !this.refused.problem)
-          this.refused = { problem: "The files could not be sent.", advice: "Perhaps they are larger than the limit; start the viewer with their path instead." };
-      },
-      async save(name) {
-        this.refused = null;
-        this.sending = name;
-        try {
-          const answer = await fetch("/download/" + name);
-          if (!answer.ok) throw new Error(name);
-          const link = document.createElement("a");
-          link.href = URL.createObjectURL(await answer.blob());
-          link.download = name;
-          link.click();
-          setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-        } catch {
-          if (!this.error) this.refused = { problem: "The file could not be saved.", advice: "Look whether the program still runs, and try again." };
-        }
-        this.sending = null;
       },
     },
     template: `
@@ -331,11 +258,7 @@
       </section>
     </aside>
   </main>
-  <dialog ref="help" aria-labelledby="help-title" @click.self="$refs.help.close()">
-    <h2 id="help-title">Keys</h2><dl class="wide"><template v-for="[key, text] in keys" :key="key"><dt>{{ key }}</dt><dd>{{ text }}</dd></template></dl>
-    <h2>Mouse</h2><dl class="wide"><template v-for="[key, text] in mouse" :key="key"><dt>{{ key }}</dt><dd>{{ text }}</dd></template></dl>
-    <p><button type="button" @click="$refs.help.close()">Close</button></p>
-  </dialog>
+  <ctqa-keys ref="help"></ctqa-keys>
   <dialog ref="open" aria-labelledby="open-title" @click.self="$refs.open.close()">
     <h2 id="open-title">{{ second ? 'Compare with a second CT' : 'Open a CT' }}</h2>
     <p v-if="second">The same region of the same patient: another kernel, dose or reconstruction. It is shown beside the first, with the difference.</p>
@@ -353,7 +276,8 @@
   // The scripts arrive in any order, but all before this is called.
   window.ctqa = {
     install(app) {
-      const parts = { "ctqa-page": page, "ctqa-lost": lost, "ctqa-curve": window.ctqaCurve, "ctqa-slice-table": window.ctqaSliceTable, "ctqa-measures": window.ctqaMeasures, "ctqa-comparison": window.ctqaComparison, "ctqa-denoising": window.ctqaDenoising };
+      page.mixins = [window.ctqaTransfers];
+      const parts = { "ctqa-page": page, "ctqa-lost": lost, "ctqa-curve": window.ctqaCurve, "ctqa-slice-table": window.ctqaSliceTable, "ctqa-measures": window.ctqaMeasures, "ctqa-comparison": window.ctqaComparison, "ctqa-denoising": window.ctqaDenoising, "ctqa-keys": window.ctqaKeys };
       Object.entries(parts).forEach(([name, part]) => app.component(name, part));
     },
   };
