@@ -127,19 +127,18 @@ def make_slice(volume: Volume, index: int, score: float | None) -> SliceAssessme
 
 def make_attention(
     volume: Volume,
-    temperature: str = "focus",
-    stage: int = 3,
+    name: str = "focus",
+    stage: int | None = 3,
     grid: tuple[int, int] = (5, 6),
     refused: Sequence[int] = (0,),
+    kind: str = "attention",
 ) -> AttentionMap:
-    """An attention map of ``grid`` (rows, columns) blocks, every value different, NaN on refused slices."""
+    """A map of ``grid`` (rows, columns) blocks, every value different, NaN on refused slices."""
     canonical = volume.canonical_slices()
     n, rows, columns = canonical.hu.shape
     values = 0.5 + np.arange(n * grid[0] * grid[1], dtype=np.float32).reshape(n, *grid) / 100
     values[list(refused)] = np.nan
-    return AttentionMap(
-        temperature, stage, values, grid_affine(canonical.ijk_to_ras, columns / grid[1], rows / grid[0])
-    )
+    return AttentionMap(name, stage, values, grid_affine(canonical.ijk_to_ras, columns / grid[1], rows / grid[0]), kind)
 
 
 def _summary(volume: Volume, slices: Sequence[SliceAssessment]) -> VolumeSummary:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from CTQualityAssessmentLib.models import load_bundle
-from CTQualityAssessmentLib.networks.clinreadnet import clinreadnet
+from CTQualityAssessmentLib.networks.tfkt import Tfkt
 from numpy.typing import NDArray
 
 from Training.command import run_command
@@ -28,7 +28,10 @@ from Training.data.builder import HELD_OUT
 from Training.data.challenge import LabelledImage, read_challenge_folder
 from Training.data.noise_level import NoiseRegression, noise_levels
 from Training.metrics.agreement import MEASURES, band_plcc, bootstrap, overall, pair_order
+from Training.resnet import build_network
+from Training.tfkt_recipe import is_tfkt, read_tfkt_recipe
 from Training.train import predict
+from Training.train_tfkt import predict as predict_tfkt
 from Training.whole_files import write_json
 
 
@@ -85,7 +88,7 @@ def measure(
 
 
 def load_network(folder: Path, held_out: tuple[str, ...]) -> torch.nn.Module:
-    """The network of a bundle or of a run folder of :mod:`Training.train`.
+    """The network of a bundle or of a run folder of :mod:`Training.train` or :mod:`Training.train_tfkt`.
 
     Raises:
         ValueError: it may have been trained on one of the ``held_out`` patients.
@@ -99,7 +102,7 @@ def load_network(folder: Path, held_out: tuple[str, ...]) -> torch.nn.Module:
         return load_bundle(folder, "cpu").network
     from safetensors.torch import load_file
 
-    network = clinreadnet(**description["network"])
+    network = Tfkt(read_tfkt_recipe(source).config) if is_tfkt(source) else build_network(description["network"])
     network.load_state_dict(load_file(folder / "weights.safetensors"))
     return network.eval()
 
@@ -116,7 +119,8 @@ def evaluate(data: Path, scorers: dict[str, Path], held_out: tuple[str, ...], re
     yield measure("noise-level regression", noise, tested, repeats)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     for name, folder in scorers.items():
-        scores = predict(load_network(folder, held_out), tested, device)
+        network = load_network(folder, held_out)
+        scores = (predict_tfkt if isinstance(network, Tfkt) else predict)(network, tested, device)
         yield measure(name, scores, tested, repeats, baseline=noise)
 
 

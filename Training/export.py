@@ -2,7 +2,8 @@
 
 python -m Training.export runs/clinreadnet --to CTQualityAssessment/Resources/Models --evaluation build/evaluation.json
 
-With a bundle in the place of the run, only the figures in its metadata and card are renewed.
+The run is one of :mod:`Training.train` or :mod:`Training.train_tfkt`. With a bundle in its place, only the figures in
+the metadata and card are renewed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,51 +20,63 @@ import numpy as np
 import torch
 from CTQualityAssessmentLib import __version__
 from CTQualityAssessmentLib.models.novelty import NoveltyModel
-from CTQualityAssessmentLib.networks.clinreadnet import clinreadnet
+from CTQualityAssessmentLib.networks.grad_cam import TfktScorer
+from CTQualityAssessmentLib.networks.tfkt import Tfkt
 from CTQualityAssessmentLib.windows import WINDOWS
 
 from Training.bundle_folder import write_bundle
-from Training.data.challenge import LabelledImage, read_challenge_folder
+from Training.command import run_command
+from Training.data.folds import Rated
 from Training.data.sources import PATIENTS, data_folder
+from Training.data_account import DataAccount, rated_account, simulated_account
+from Training.loop import RunError
 from Training.model_card import model_card
+from Training.network_account import NetworkAccount, clinreadnet_account, tfkt_account
 from Training.recipe import Recipe, read_recipe
-from Training.train import split
+from Training.resnet import build_network
+from Training.tfkt_recipe import TfktRecipe, is_tfkt, read_tfkt_recipe
+from Training.train import read_images, split
+from Training.train_tfkt import ct_images
 from Training.whole_files import write_text
 
-STATEMENT = (
-    "Default weights: trained on simulated dose and view reduction with surrogate labels, not on radiologists' scores. "
-    "A relative index of noise and streaks; not a clinical rating and not a medical device."
-)
-LIMITS = (
-    "The labels are a full-reference fidelity mapped to the published score distribution; no radiologist rated them.",
-    "The images are 2D parallel-beam simulations from slices that were denoised first: no fan or cone geometry, "
-    "scatter, beam hardening, metal or motion.",
-    "Trained on chest and abdomen of adults, labelled in the soft-tissue window; head, extremities, children and MR "
-    "are out of scope.",
-    "Every image that it learned from was reconstructed by filtered back projection with fresh noise. The labels "
-    "reward what takes noise away: do not use it alone to judge a denoiser or an iterative reconstruction.",
-    "Noise lowers the label whatever its reason, so a sharp kernel may score lower even where it is the right choice.",
-)
 INTENDED_USE = (
     "Research and quality work by radiologists and medical physicists who compare CT acquisitions. Not for diagnosis, "
     "not for accepting or rejecting an examination without looking at it."
 )
-_TEMPERATURE_NAMES = {2.0: "scan", 1.0: "read", 0.5: "focus"}
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What a bundle is made of.
+
+    Attributes:
+        recipe: as it is stored beside the weights; :class:`Recipe` and :class:`TfktRecipe` share the fields used here.
+        scorer: with the weights, on the CPU, in evaluation mode; what it returns has ``features``.
+        network: its network.
+        trained: images that it was trained on.
+        account: what metadata and card say about the network.
+    """
+
+    recipe: Recipe | TfktRecipe
+    scorer: Callable[[torch.Tensor], Any]
+    network: torch.nn.Module
+    trained: Sequence[Rated]
+    account: NetworkAccount
 
 
 @torch.inference_mode()
-def fit_novelty(network: torch.nn.Module, images: list[LabelledImage], native: list[np.ndarray]) -> NoveltyModel:
+def fit_novelty(
+    scorer: Callable[[torch.Tensor], Any], images: Sequence[Rated], native: list[np.ndarray]
+) -> NoveltyModel:
     """Novelty statistics from training images and from the untouched slices of the training patients.
 
     The untouched slices carry the noise texture of real scanners, which the simulation does not have.
     """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    network = network.eval().to(device)
     features = []
     pixels = [image.read() for image in images] + native
     for start in range(0, len(pixels), 8):
-        batch = torch.from_numpy(np.stack(pixels[start : start + 8]))[:, None].to(device)
-        features.append(network(batch).features.cpu())
+        batch = torch.from_numpy(np.stack(pixels[start : start + 8]))[:, None]
+        features.append(scorer(batch).features)
     return NoveltyModel.fit(torch.cat(features))
 
 
@@ -82,33 +97,52 @@ def export(run: Path, parent: Path, evaluation: list[dict[str, Any]] | None = No
     """Writes the bundle ``parent/<name of the recipe>`` and returns its folder; an older one is replaced at the end.
 
     Raises:
-        ValueError: the run is not finished, the data were not simulated, so that the card's account of them would be
-            false, or the weights are too large to ship.
+        RunError: the run is not finished.
+        ValueError: the weights are too large to ship.
     """
-    from safetensors.torch import load_file
+    found = read_run(run)
+    recipe = found.recipe
+    simulated = (Path(recipe.data) / "surrogate.json").is_file()
+    chosen = found.trained[:: max(1, len(found.trained) // 300)]
+    novelty = fit_novelty(found.scorer, chosen, native_slices(recipe.held_out) if simulated else [])
+    account = simulated_account(recipe.held_out) if simulated else rated_account(Path(recipe.data).name, recipe.split)
 
-    if not (run / "weights.safetensors").is_file():
-        raise ValueError("the run has no weights.safetensors, so it is not finished: call Training.train again with it")
-    recipe = read_recipe(run / "recipe.json")
-    if not (Path(recipe.data) / "surrogate.json").is_file():
-        raise ValueError("only runs on data of Training.data.build can be exported: the model card describes those")
-    network = clinreadnet(**recipe.network)
-    weights = load_file(run / "weights.safetensors")
-    network.load_state_dict(weights)
-    trained, _ = split(recipe, read_challenge_folder(Path(recipe.data)))
-    chosen = trained[:: max(1, len(trained) // 300)]
-    novelty = fit_novelty(network, chosen, native_slices(recipe.held_out))
-
+    weights = found.network.state_dict()
     tensors = {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
     tensors |= {f"novelty.{k}": v.float() for k, v in novelty.tensors().items()}
     return write_bundle(
         parent,
         recipe.to_dict(),
         tensors,
-        lambda sha256: bundle_metadata(recipe, network, sha256, trained, evaluation),
+        lambda sha256: bundle_metadata(found, sha256, evaluation, account),
         model_card,
         _INFERENCE,
     )
+
+
+def read_run(run: Path) -> FinishedRun:
+    """A run of :mod:`Training.train` or :mod:`Training.train_tfkt`, with its weights.
+
+    Raises:
+        RunError: the run is not finished.
+    """
+    from safetensors.torch import load_file
+
+    file = run / "weights.safetensors"
+    if not file.is_file():
+        raise RunError("The run is not finished: it has no weights.safetensors.", "Call its training command again.")
+    if is_tfkt(run / "recipe.json"):
+        tfkt_recipe = read_tfkt_recipe(run / "recipe.json")
+        tfkt = Tfkt(tfkt_recipe.config)
+        tfkt.load_state_dict(load_file(file))
+        about = tfkt_account(tfkt_recipe.size, tfkt, tfkt_recipe.natural_words)
+        return FinishedRun(tfkt_recipe, TfktScorer(tfkt.eval()), tfkt, ct_images(tfkt_recipe)[0], about)
+    recipe = read_recipe(run / "recipe.json")
+    network = build_network(recipe.network)
+    network.load_state_dict(load_file(file))
+    trained, _ = split(recipe, read_images(recipe))
+    about = clinreadnet_account(recipe.network.get("size", "small"), network)
+    return FinishedRun(recipe, network.eval(), network, trained, about)
 
 
 def renew_evaluation(bundle: Path, evaluation: list[dict[str, Any]]) -> Path:
@@ -130,16 +164,14 @@ def _eval_metrics(evaluation: list[dict[str, Any]] | None) -> dict[str, dict[str
 
 
 def bundle_metadata(
-    recipe: Recipe,
-    network: torch.nn.Module,
-    sha256: str,
-    trained: list[LabelledImage],
-    evaluation: list[dict[str, Any]] | None,
+    run: FinishedRun, sha256: str, evaluation: list[dict[str, Any]] | None, account: DataAccount
 ) -> dict[str, Any]:
     """``metadata.json``: MONAI's fields, and ours under "ctqa"."""
     import monai
 
-    sources = _collections(recipe.held_out)
+    patients = (
+        sorted({i.patient for i in run.trained}) if account.simulated else []
+    )  # a hospital's are nobody's business
     return {
         "version": __version__,
         "changelog": {__version__: "first weights"},
@@ -147,17 +179,16 @@ def bundle_metadata(
         "pytorch_version": torch.__version__.split("+")[0],
         "numpy_version": np.__version__,
         "required_packages_version": {"safetensors": "0.4", "einops": "0.7"},
-        "name": recipe.name,
+        "name": run.recipe.name,
         "task": "No-reference image quality of CT slices",
-        "description": f"ClinReadNet {recipe.network.get('size', 'small')}, reconstructed from the abstract of arXiv "
-        "2606.10372: score 0-4 a slice.",
+        "description": run.account.description,
         "authors": "CTQualityAssessment developers",
         "copyright": "Apache-2.0",
-        "data_source": "; ".join(sources) + "; and this project's own abdomen phantom",
-        "data_type": "simulated",
+        "data_source": "; ".join(account.sources),
+        "data_type": "simulated" if account.simulated else "rated",
         "intended_use": INTENDED_USE,
         "references": [
-            "ClinReadNet, arXiv 2606.10372 (abstract)",
+            *run.account.references,
             "Lee et al., Med. Image Anal. 99:103343, 2025 (LDCTIQAC2023)",
         ],
         "eval_metrics": _eval_metrics(evaluation),
@@ -176,43 +207,27 @@ def bundle_metadata(
                 }
             },
             "outputs": {
-                "pred": {
-                    "type": "probabilities",
-                    "format": "classification",
-                    "num_channels": 21,
-                    "spatial_shape": [],
-                    "dtype": "float32",
-                    "value_range": [0, 1],
-                    "is_patch_data": False,
-                    "channel_def": {str(k): f"score {k / 5:.1f}" for k in range(21)},
-                }
+                "pred": {**run.account.output, "spatial_shape": [], "dtype": "float32", "is_patch_data": False}
             },
         },
         "ctqa": {
-            "network": "clinreadnet",
-            "network_config": network.config.to_dict(),
-            "temperatures": [_TEMPERATURE_NAMES.get(t, f"temperature {t:g}") for t in network.config.temperatures],
+            **run.account.ours,
             "window": "ldctiqa",
             "input_size": 512,
             "sha256": sha256,
-            "simulated_labels": True,
-            "statement": STATEMENT,
-            "limits": list(LIMITS),
-            "parameters": sum(p.numel() for p in network.parameters()),
-            "training_images": len(trained),
-            "training_patients": sorted({i.patient for i in trained}),
-            "held_out_patients": list(recipe.held_out),
+            "simulated_labels": account.simulated,
+            "statement": account.statement,
+            "limits": [*account.limits, *run.account.limits],
+            "training_data": account.images,
+            "figures": account.figures,
+            "parameters": sum(p.numel() for p in run.network.parameters()),
+            "training_images": len(run.trained),
+            "training_patients": patients,
+            "held_out_patients": list(run.recipe.held_out),
             "trained_with": {"python": platform.python_version(), "torch": torch.__version__},
             "evaluation": evaluation or [],
         },
     }
-
-
-def _collections(held_out: tuple[str, ...]) -> list[str]:
-    """Title, DOI and licence of the collections that were trained on, from the data folder's manifest."""
-    manifest = json.loads((data_folder() / "manifest.json").read_text(encoding="utf-8"))
-    trained = {f"ct/volumes/{name}.nii.gz" for name, patient in PATIENTS.items() if patient not in held_out}
-    return sorted({f"{entry['collection']}, {entry['licence']}" for entry in manifest if entry["file"] in trained})
 
 
 #: Lets ``python -m monai.bundle run`` use the bundle; this project's engine does not read it.
@@ -237,9 +252,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="run folder of Training.train, or a bundle")
     parser.add_argument("--to", type=Path, help="folder that bundles live in")
-    parser.add_argument("--evaluation", type=Path, help="table written by Training.evaluate --out")
+    parser.add_argument(
+        "--evaluation", type=Path, help="table of Training.evaluate --out, or report.json of Training.challenge"
+    )
     arguments = parser.parse_args()
     evaluation = json.loads(arguments.evaluation.read_text(encoding="utf-8")) if arguments.evaluation else None
+    if isinstance(evaluation, dict):
+        evaluation = evaluation["rows"]
     if (arguments.run / "configs").is_dir():
         if evaluation is None:
             parser.error("a bundle needs --evaluation: the figures to write into it")
@@ -251,4 +270,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

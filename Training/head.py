@@ -8,13 +8,14 @@ into the layers that read them, so the network stays what it is.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from Training.data.challenge import LabelledImage
+from Training.data.folds import Item, Rated
 from Training.losses.hrps import HRPSLoss
 
 
@@ -31,7 +32,7 @@ class HeadFit:
     weight_decay: float = 0.2
     images: int | None = None
 
-    def choose(self, training: list[LabelledImage]) -> list[LabelledImage]:
+    def choose(self, training: list[Item]) -> list[Item]:
         """The images that the head is fitted on, in their order."""
         if self.images is None or self.images >= len(training):
             return training
@@ -40,7 +41,7 @@ class HeadFit:
 
 
 @torch.no_grad()
-def pooled_features(network: torch.nn.Module, images: list[LabelledImage], device: str, batch: int = 4) -> Tensor:
+def pooled_features(network: torch.nn.Module, images: Sequence[Rated], device: str, batch: int = 4) -> Tensor:
     """Pooled features of each image, ``(N, F)`` float32 on the CPU, in float32 arithmetic as in an assessment."""
     network = network.eval().to(device)
     found = []

@@ -6,6 +6,11 @@ from typing import Any
 
 #: Columns of the table; the noise regression has no gain over itself.
 _FIGURES = ("PLCC", "SROCC", "KROCC", "sum", "MAE", "sum above noise")
+#: Of bundles on simulated data.
+SIMULATED_FIGURES = (
+    "Against surrogate labels of simulated images, with the 95 % bootstrap interval over source slices. They say how "
+    "well the network learned the simulation, not how well it agrees with radiologists."
+)
 
 
 def card_head(metadata: dict[str, Any]) -> list[str]:
@@ -29,17 +34,15 @@ def model_card(metadata: dict[str, Any]) -> str:
     lines = [
         *card_head(metadata),
         "## Training data",
-        f"{ours['training_images']} simulated images of {len(ours['training_patients'])} patients and phantoms "
-        f"({', '.join(ours['training_patients'])}). Never trained on: {', '.join(ours['held_out_patients'])}.",
+        _training_data(ours),
         "",
         *[f"- {source}" for source in metadata["data_source"].split("; ")],
         "",
         "## Limits",
         *[f"- {limit}" for limit in ours["limits"]],
         "",
-        "## Figures on the held-out patients",
-        "Against surrogate labels of simulated images, with the 95 % bootstrap interval over source slices. They say",
-        "how well the network learned the simulation, not how well it agrees with radiologists.",
+        "## Figures",
+        ours.get("figures", SIMULATED_FIGURES),  # older bundles do not say: they are all simulated
         "",
         "| scorer | n | " + " | ".join(_FIGURES) + " |",
         "|---|---|" + "---|" * len(_FIGURES),
@@ -48,8 +51,10 @@ def model_card(metadata: dict[str, Any]) -> str:
         figures = [row["figures"].get(name) for name in _FIGURES]
         cells = [f"{v[0]:.3f} [{v[1]:.3f}, {v[2]:.3f}]" if v else "" for v in figures]
         lines.append(f"| {row['name']} | {row['images']} | " + " | ".join(cells) + " |")
-    lines += ["", "PLCC within bands of the true score, and pairs of one slice in the right order:", ""]
-    for row in ours["evaluation"]:
+    banded = [row for row in ours["evaluation"] if row.get("bands")]
+    if banded:
+        lines += ["", "PLCC within bands of the true score, and pairs of one slice in the right order:", ""]
+    for row in banded:
         bands = ", ".join(f"{band} {v[0]:.2f}" for band, v in row["bands"].items())
         pairs = ", ".join(f"{kind} {right} of {total}" for kind, (right, total) in row["pairs"].items())
         lines.append(f"- {row['name']}: bands {bands}; pairs {pairs}")
@@ -60,3 +65,12 @@ def model_card(metadata: dict[str, Any]) -> str:
         f"Window `{ours['window']}`, input {ours['input_size']} px. Licence: Apache-2.0.",
     ]
     return "\n".join(lines)
+
+
+def _training_data(ours: dict[str, Any]) -> str:
+    words = f"{ours['training_images']} {ours.get('training_data', 'simulated images')}"
+    if ours["training_patients"]:
+        patients = ours["training_patients"]
+        words += f" of {len(patients)} patients and phantoms ({', '.join(patients)})"
+    held_out = ours["held_out_patients"]
+    return f"{words}." + (f" Never trained on: {', '.join(held_out)}." if held_out else "")

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from Training.data.augment import AUGMENTATIONS
+from Training.data.folds import SPLITS
 from Training.head import HeadFit
 
 
@@ -16,6 +18,7 @@ class Phase:
     """A stretch of training: ``steps`` of ``batch`` images, cropped to ``crop`` pixels or whole.
 
     The peak rate is ``lr``, and ``head`` times that for the head, which reads ready-made statistics beside the tokens.
+    It falls to zero as a cosine, ``cycles`` times.
     """
 
     steps: int
@@ -23,6 +26,7 @@ class Phase:
     lr: float
     crop: int | None = None
     head: float = 1.0
+    cycles: int = 1
 
 
 @dataclass(frozen=True)
@@ -33,11 +37,14 @@ class Recipe:
         name: of the bundle that comes out.
         data: folder in the LDCTIQAG2023 layout.
         held_out: patients never trained on, in no fold.
-        folds: number of folds grouped by patient; ``fold``: which one validates, None trains on all of them.
+        folds: number of folds; ``fold``: which one validates, None trains on all of them.
+        split: how folds are made: "patients", "stratified" (by score alone) or "similar slices".
         network: ``size`` and overrides for :func:`clinreadnet`.
         loss: arguments of :class:`HRPSLoss`.
         phases: one after another; the rate rises over ``warmup`` steps of each and falls to zero as a cosine.
-        weight_decay: of AdamW.
+        optimiser: "adamw" or "nadam"; ``weight_decay``: of matrices.
+        augmentation: "exact" moves pixels only; "affine" also turns, scales and shifts mildly, as entrants did.
+        select_every: keep, of the weights after so many steps each, those with the best sum on the validation fold.
         ema: decay of the averaged weights, which are the ones that are kept.
         clip: largest gradient norm.
         precision: "bf16", "no", or "auto": bf16 where the hardware computes in it, elsewhere it is many times slower.
@@ -51,8 +58,12 @@ class Recipe:
     held_out: tuple[str, ...] = ()
     folds: int = 5
     fold: int | None = None
+    split: str = "patients"
     network: dict[str, Any] = field(default_factory=lambda: {"size": "small"})
     loss: dict[str, float] = field(default_factory=dict)
+    optimiser: str = "adamw"
+    augmentation: str = "exact"
+    select_every: int | None = None
     weight_decay: float = 0.02
     warmup: int = 100
     ema: float = 0.995
@@ -91,7 +102,7 @@ def read_recipe(path: Path, overrides: dict[str, Any] | None = None) -> Recipe:
     """Reads a YAML recipe, or the JSON one of a run folder.
 
     Raises:
-        ValueError: an unknown field, or no phases.
+        ValueError: an unknown field or choice, or no phases.
     """
     values = {**yaml.safe_load(path.read_text(encoding="utf-8")), **(overrides or {})}
     unknown = set(values) - {f.name for f in fields(Recipe)}
@@ -103,4 +114,8 @@ def read_recipe(path: Path, overrides: dict[str, Any] | None = None) -> Recipe:
     values["held_out"] = tuple(values.get("held_out", ()))
     if not values["phases"]:
         raise ValueError("a recipe needs at least one phase")
-    return Recipe(**values)
+    recipe = Recipe(**values)
+    for name, allowed in (("split", SPLITS), ("optimiser", ("adamw", "nadam")), ("augmentation", AUGMENTATIONS)):
+        if getattr(recipe, name) not in allowed:
+            raise ValueError(f"{name} is one of {', '.join(allowed)}, not {getattr(recipe, name)!r}")
+    return recipe

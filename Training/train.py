@@ -10,29 +10,33 @@ augmentation and dropout are functions of seed and step alone. ``Training.export
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from CTQualityAssessmentLib.networks.clinreadnet import ClinReadNet, clinreadnet
 from CTQualityAssessmentLib.networks.ordinal_scores import expected_score
+from safetensors.torch import load_file
 from torch import Tensor
 
 from Training.command import run_command
 from Training.data.augment import augment
-from Training.data.challenge import LabelledImage, patient_folds, read_challenge_folder
+from Training.data.challenge import LabelledImage, read_challenge_folder
+from Training.data.folds import Item, Rated, grouped, make_folds
 from Training.head import fit_head, pooled_features
 from Training.loop import Loop, RunError, cosine_share
 from Training.losses.hrps import HRPSLoss
 from Training.metrics.agreement import MEASURES
 from Training.recipe import Recipe, read_recipe
+from Training.resnet import build_network
 
 
 class Batches:
     """Batch of any step, without state: step and process index decide what is in it."""
 
-    def __init__(self, images: list[LabelledImage], recipe: Recipe, rank: int = 0, world: int = 1) -> None:
+    def __init__(self, images: Sequence[Rated], recipe: Recipe, rank: int = 0, world: int = 1) -> None:
         self.images = images
         self.recipe = recipe
         self.rank = rank
@@ -46,10 +50,10 @@ class Batches:
         pixels = []
         for position, image in chosen:
             rng = np.random.default_rng([self.recipe.seed, 1, position])
-            pixels.append(augment(image.read(), rng, phase.crop))
+            pixels.append(augment(image.read(), rng, phase.crop, self.recipe.augmentation))
         return torch.from_numpy(np.stack(pixels))[:, None], torch.tensor([image.score for _, image in chosen])
 
-    def _sample(self, position: int) -> tuple[int, LabelledImage]:
+    def _sample(self, position: int) -> tuple[int, Rated]:
         """Image at a position of the endless sequence of shuffled epochs."""
         epoch, offset = divmod(position, len(self.images))
         order = np.random.default_rng([self.recipe.seed, 0, epoch]).permutation(len(self.images))
@@ -57,9 +61,10 @@ class Batches:
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """Linear warm-up, then a cosine to zero, in each phase."""
+    """Linear warm-up, then a cosine to zero in each cycle of a phase."""
     phase, within = recipe.phase_at(step)
-    return phase.lr * cosine_share(within, phase.steps, min(recipe.warmup, phase.steps // 5))
+    cycle = -(-phase.steps // phase.cycles)
+    return phase.lr * cosine_share(within % cycle, cycle, min(recipe.warmup, cycle // 5) if within < cycle else 0)
 
 
 def parameter_groups(network: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -73,20 +78,39 @@ def parameter_groups(network: torch.nn.Module, weight_decay: float) -> list[dict
     ]
 
 
-def split(recipe: Recipe, images: list[LabelledImage]) -> tuple[list[LabelledImage], list[LabelledImage]]:
+def split(recipe: Recipe, images: list[Item]) -> tuple[list[Item], list[Item]]:
     """Images to train on and images to validate on; held-out patients are in neither."""
     usable = [image for image in images if image.patient not in recipe.held_out]
     if recipe.fold is None:
         return usable, []
-    validation = set(patient_folds(usable, recipe.folds, recipe.seed)[recipe.fold])
+    validation = set(make_folds(usable, recipe.folds, recipe.seed, recipe.split)[recipe.fold])
     return [x for n, x in enumerate(usable) if n not in validation], [usable[n] for n in sorted(validation)]
 
 
-def train(recipe: Recipe, run: Path, *, log_every: int = 50, save_every: int = 200) -> ClinReadNet:
-    """Runs a recipe to its end and returns the network with the averaged weights, which ``run`` holds as well.
+def read_images(recipe: Recipe) -> list[LabelledImage]:
+    """The images of a recipe, in groups of similar slices where its folds are made by them."""
+    images = read_challenge_folder(Path(recipe.data))
+    return grouped(images) if recipe.split == "similar slices" else images
+
+
+def train(
+    recipe: Recipe,
+    run: Path,
+    *,
+    images: Sequence[Rated] | None = None,
+    log_every: int = 50,
+    save_every: int = 200,
+) -> torch.nn.Module:
+    """Runs a recipe to its end and returns the network with the weights that ``run`` then holds.
 
     ``run`` gets ``recipe.json``, ``log.jsonl``, ``checkpoint.pt`` (for going on) and, when the recipe is done and not
-    before, ``weights.safetensors``.
+    before, ``weights.safetensors``: the averaged weights, or the selected ones of them.
+
+    Args:
+        recipe: what to do.
+        run: folder of the run.
+        images: to train on; None reads the recipe's.
+        log_every, save_every: steps.
 
     Raises:
         RunError: the folder holds a run of another recipe, a batch does not divide into the processes, or the loss is
@@ -104,11 +128,12 @@ def train(recipe: Recipe, run: Path, *, log_every: int = 50, save_every: int = 2
     )
     if any(phase.batch % loop.world for phase in recipe.phases):
         raise RunError(f"A batch of the recipe does not divide into {loop.world} processes.", "Start fewer.")
-    network, averaged = loop.with_average(lambda: clinreadnet(**recipe.network))
-    optimiser = torch.optim.AdamW(parameter_groups(network, recipe.weight_decay), lr=1e-4)
+    network, averaged = loop.with_average(lambda: build_network(recipe.network))
+    optimiser_class = {"adamw": torch.optim.AdamW, "nadam": torch.optim.NAdam}[recipe.optimiser]
+    optimiser = optimiser_class(parameter_groups(network, recipe.weight_decay), lr=1e-4)
     loss_function = HRPSLoss(**recipe.loss).to(loop.device)
     loop.keep(network=network, averaged=averaged, optimiser=optimiser)
-    training, validation = split(recipe, read_challenge_folder(Path(recipe.data)))
+    training, validation = split(recipe, list(images if images is not None else read_images(recipe)))
     batches = Batches(training, recipe, loop.rank, loop.world)
     loop.resume()
 
@@ -126,7 +151,14 @@ def train(recipe: Recipe, run: Path, *, log_every: int = 50, save_every: int = 2
         error = (expected_score(output.fine_logits.detach()) - scores).abs().mean()
         return {"loss": float(loss.detach()), "mae": float(error), "lr": rate}
 
+    every = recipe.select_every
+    for until in range(every, recipe.steps + 1, every) if every else ():
+        if loop.step <= until:  # a run that goes on from later has looked at these weights before
+            loop.run(one_step, until)
+            _select(loop, averaged, validation)
     loop.run(one_step, until=recipe.steps)
+    if every and loop.is_main:
+        averaged.load_state_dict(load_file(run / "best.safetensors"))
     if recipe.head_fit is not None:
         chosen = recipe.head_fit.choose(training)
         features = loop.gather(list(pooled_features(averaged, chosen[loop.rank :: loop.world], str(loop.device))))
@@ -138,16 +170,32 @@ def train(recipe: Recipe, run: Path, *, log_every: int = 50, save_every: int = 2
             loop.log({"step": loop.step, "head": "fitted"})
     loop.save_weights("weights", averaged)
     if validation and loop.is_main:
-        predicted = predict(averaged, validation, str(loop.device))
-        true = np.array([image.score for image in validation])
-        loop.log({"step": loop.step, **{name: round(f(predicted, true), 4) for name, f in MEASURES.items()}})
+        loop.log({"step": loop.step, "done": True, **_figures(averaged, validation, loop)})
     return averaged.eval()
 
 
+def _figures(network: torch.nn.Module, images: Sequence[Rated], loop: Loop) -> dict[str, float]:
+    predicted = predict(network, images, str(loop.device))
+    true = np.array([image.score for image in images])
+    return {name: round(measure(predicted, true), 4) for name, measure in MEASURES.items()}
+
+
+def _select(loop: Loop, averaged: torch.nn.Module, validation: Sequence[Rated]) -> None:
+    """Writes ``best.safetensors`` if no earlier weights of this run, by its log, have a larger sum."""
+    if loop.is_main:
+        log = map(json.loads, (loop.run_folder / "log.jsonl").read_text(encoding="utf-8").splitlines())
+        earlier = [line["sum"] for line in log if "selecting" in line and line["step"] < loop.step]
+        figures = _figures(averaged, validation, loop)
+        loop.log({"step": loop.step, "selecting": True, **figures})
+        if figures["sum"] >= max(earlier, default=0.0):
+            loop.save_weights("best", averaged)
+    loop.accelerator.wait_for_everyone()
+
+
 @torch.inference_mode()
-def predict(network: torch.nn.Module, images: list[LabelledImage], device: str = "cpu", batch: int = 8) -> np.ndarray:
+def predict(network: torch.nn.Module, images: Sequence[Rated], device: str = "cpu", batch: int = 8) -> np.ndarray:
     """Expected score of each image, ``(N,)`` float64, in float32 arithmetic."""
-    network = network.eval().to(device)
+    network.eval().to(device)
     scores = []
     for start in range(0, len(images), batch):
         pixels = torch.from_numpy(np.stack([image.read() for image in images[start : start + batch]]))[:, None]

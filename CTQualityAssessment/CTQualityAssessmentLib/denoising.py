@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from CTQualityAssessmentLib.results import ModelIdentity
+from CTQualityAssessmentLib.measures import NoisePowerSpectrum
+from CTQualityAssessmentLib.results import ModelIdentity, known_fields
 
 #: Raised by a minor step when a field is added, by a major one when a field changes its meaning or goes.
 DENOISING_VERSION = "1.1"
@@ -56,6 +57,8 @@ class Retention:
         kept: mean share of the signal, 1 is all of it; None without a lesion.
         interval: 95 % bootstrap interval of it over the lesions.
         lowest_tenth: the 10th percentile over the lesions.
+        least_slice, least_slice_kept: the slice along the acquisition axis whose lesions kept least, and the mean share
+            that they kept; None without a lesion.
     """
 
     diameter_mm: float
@@ -66,6 +69,8 @@ class Retention:
     kept: float | None = None
     interval: tuple[float, float] | None = None
     lowest_tenth: float | None = None
+    least_slice: int | None = None
+    least_slice_kept: float | None = None
 
     @property
     def flagged(self) -> bool:
@@ -94,10 +99,19 @@ class TissueBias:
 
 @dataclass(frozen=True)
 class BeforeAfter:
-    """One figure of the original and of the denoised volume; None where it could not be measured."""
+    """One figure of the original and of the denoised volume; None where it was not measured, and ``reason`` why."""
 
     before: float | None
     after: float | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class SpectraBeforeAfter:
+    """The noise power spectrum of the original and of the denoised volume; None where it could not be measured."""
+
+    before: NoisePowerSpectrum | None
+    after: NoisePowerSpectrum | None
 
 
 @dataclass(frozen=True)
@@ -139,10 +153,13 @@ class DenoisingReport:
         device, seconds, versions: where, how long, with what.
         retention: the guard's findings; empty where it did not run.
         measures: physical measures before and after, by name of :data:`~CTQualityAssessmentLib.measures.FIGURES`.
+        noise_power: the noise power spectra, where the measures were taken.
         bias: by tissue.
         scores: mean score of the volume before and after, where it was asked for.
         findings: boxes of the lesion detector before and after, where it was asked for.
         warnings: sentences to read first.
+        input_sha256, result_sha256: of the voxels before and after, see
+            :meth:`~CTQualityAssessmentLib.volume.Volume.voxel_sha256`; None where they are not known.
     """
 
     model: ModelIdentity
@@ -155,11 +172,26 @@ class DenoisingReport:
     versions: dict[str, str]
     retention: tuple[Retention, ...] = ()
     measures: dict[str, BeforeAfter] | None = None
+    noise_power: SpectraBeforeAfter | None = None
     bias: dict[str, TissueBias] | None = None
     scores: BeforeAfter | None = None
     findings: Findings | None = None
     warnings: tuple[str, ...] = ()
+    input_sha256: str | None = None
+    result_sha256: str | None = None
     schema_version: str = DENOISING_VERSION
+
+    def unexamined(self) -> DenoisingReport:
+        """The same without what was found by looking at the result."""
+        nothing = dict.fromkeys(
+            ("measures", "noise_power", "bias", "scores", "findings", "input_sha256", "result_sha256")
+        )
+        return replace(self, retention=(), **nothing)
+
+    def at_strength(self, strength: Strength) -> DenoisingReport:
+        """The report of the same denoising with another strength, at which nobody has looked yet."""
+        warnings = tuple(one for one in self.warnings if one != SCORER_WARNING)
+        return replace(self.unexamined(), strength=strength, warnings=warnings)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types only, ready for ``json.dumps(..., allow_nan=False)``."""
@@ -170,31 +202,49 @@ class DenoisingReport:
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> DenoisingReport:
-        """Inverse of :meth:`to_dict`.
+        """Inverse of :meth:`to_dict`; what a later minor version added is passed over.
 
         Raises:
-            KeyError, TypeError, ValueError: not such a dictionary.
+            KeyError, TypeError, ValueError: not such a dictionary, or of another major schema version.
         """
-        given = dict(plain)
-        given["model"] = ModelIdentity(**given["model"])
-        given["strength"] = Strength(**given["strength"])
+        version = str(plain.get("schema_version", ""))
+        if version.split(".")[0] != DENOISING_VERSION.split(".")[0]:
+            raise ValueError(f"denoising schema {version or 'missing'} is not readable by schema {DENOISING_VERSION}")
+        given = known_fields(cls, dict(plain))
+        given["model"] = ModelIdentity(**known_fields(ModelIdentity, given["model"]))
+        given["strength"] = Strength(**known_fields(Strength, given["strength"]))
         given["retention"] = tuple(_retention(one) for one in given["retention"])
         given["warnings"] = tuple(given["warnings"])
         if given["measures"] is not None:
-            given["measures"] = {name: BeforeAfter(**pair) for name, pair in given["measures"].items()}
+            given["measures"] = {name: _pair(one) for name, one in given["measures"].items()}
+        if given.get("noise_power") is not None:
+            given["noise_power"] = SpectraBeforeAfter(*(_spectrum(given["noise_power"][one]) for one in _SIDES))
         if given["bias"] is not None:
-            given["bias"] = {name: TissueBias(**one) for name, one in given["bias"].items()}
+            given["bias"] = {name: TissueBias(**known_fields(TissueBias, one)) for name, one in given["bias"].items()}
         if given["scores"] is not None:
-            given["scores"] = BeforeAfter(**given["scores"])
-        if given["findings"] is not None:
+            given["scores"] = _pair(given["scores"])
+        if given.get("findings") is not None:
             given["findings"] = Findings(
-                *(tuple(Finding(**one) for one in given["findings"][side]) for side in ("before", "after"))
+                *(tuple(Finding(**known_fields(Finding, one)) for one in given["findings"][side]) for side in _SIDES)
             )
         return cls(**given)
 
 
+_SIDES = ("before", "after")
+
+
+def _pair(plain: Mapping[str, Any]) -> BeforeAfter:
+    return BeforeAfter(**known_fields(BeforeAfter, dict(plain)))
+
+
+def _spectrum(plain: Mapping[str, Any] | None) -> NoisePowerSpectrum | None:
+    if plain is None:
+        return None
+    return NoisePowerSpectrum(tuple(plain["frequency_per_mm"]), tuple(plain["power"]), plain["regions"])
+
+
 def _retention(plain: Mapping[str, Any]) -> Retention:
-    given = {name: value for name, value in plain.items() if name != "flagged"}
+    given = known_fields(Retention, dict(plain))
     if given["interval"] is not None:
         given["interval"] = tuple(given["interval"])
     return Retention(**given)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from CTQualityAssessmentLib.calls import Progress, no_progress
 
 if TYPE_CHECKING:
+    from CTQualityAssessmentLib.denoising import DenoisingReport
     from CTQualityAssessmentLib.measures import PhysicalMeasures
     from CTQualityAssessmentLib.reading import SourceSeries
     from CTQualityAssessmentLib.results import VolumeAssessment
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 #: Files that not every run writes: those of an earlier run must not stay beside the results of another volume.
-OPTIONAL_FILES = ("figures.png", "scene.mrb", "report.dcm", "attention-*-stage[1-4].dcm")
+OPTIONAL_FILES = ("figures.png", "scene.mrb", "report.dcm", "attention-*-stage[1-4].dcm", "grad-cam-*.dcm")
 
 
 def missing_for_scene() -> str | None:
@@ -33,6 +34,7 @@ def write_results(
     *,
     figures: bool,
     scene: bool,
+    comparison: tuple[DenoisingReport, Volume] | None = None,
     progress: Progress = no_progress,
 ) -> None:
     """Write every result of a volume into an empty folder.
@@ -45,6 +47,7 @@ def write_results(
         source: the images that ``report.dcm`` and the parametric maps refer to; None writes neither.
         figures: whether to draw ``figures.png``.
         scene: whether to write ``scene.mrb``; see :func:`missing_for_scene`.
+        comparison: a denoising of this volume and its result, to be shown in the page.
         progress: called with steps done, steps in all and what is being done.
     """
     from CTQualityAssessmentLib.reporting.csv_file import write_csv
@@ -64,8 +67,16 @@ def write_results(
     progress(1, 3, "Drawing figures")
     if figures:
         write_figures(folder / "figures.png", volume, assessment)
+    denoising, denoised = comparison or (None, None)
     write_web_page(
-        folder / "index.html", assessment, volume=volume, measures=measures, scene=scene, dicom=source is not None
+        folder / "index.html",
+        assessment,
+        volume=volume,
+        measures=measures,
+        scene=scene,
+        dicom=source is not None,
+        denoising=denoising,
+        denoised=denoised,
     )
     progress(2, 3, "Saving the scene")
     if scene:

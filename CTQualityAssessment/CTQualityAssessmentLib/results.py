@@ -7,6 +7,7 @@ Everything that leaves the package (JSON, CSV, figures, MRML nodes, reports) is 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: Raised by a minor step when a field is added, by a major one when a field changes its meaning or goes.
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 
 #: Likert grades of LDCTIQAG2023, 0 to 4: word and diagnostic meaning (paraphrased from Lee et al., MedIA 99:103343).
 GRADES: tuple[tuple[str, str], ...] = (
@@ -58,9 +59,10 @@ class SliceAssessment:
         score: expected score, 0 (bad) to 4 (excellent); None when refused.
         snapped: the same on the radiologists' scale of steps of 0.2.
         grade: Likert word, one of :data:`GRADES`.
-        distribution: probability of each of the 21 scores 0.0, 0.2 ... 4.0; empty when refused.
-        sd: standard deviation of that distribution, in score points.
-        entropy: its entropy in bits, 0 to log2(21) = 4.39.
+        distribution: probability of each of the 21 scores 0.0, 0.2 ... 4.0; empty when refused, and where the network
+            gives a score alone.
+        sd: standard deviation of that distribution, in score points; None without one.
+        entropy: its entropy in bits, 0 to log2(21) = 4.39; None without one.
         novelty: distance from the training data, 1 = the refusal threshold; None where it was not measured.
         body_fraction: share of the slice's area that is patient, 0 to 1.
         refusal: the reason where there is no score.
@@ -123,21 +125,66 @@ class ModelIdentity:
 
 
 @dataclass(frozen=True)
+class MapKind:
+    """What a kind of map is called, what its values are relative to an even spread, and what it must be taken for."""
+
+    title: str
+    quantity: str
+    note: str
+
+
+MAP_KINDS = {
+    "attention": MapKind(
+        "Attention",
+        "how much attention a place received",
+        "Attention shows where the network looked, not where a defect is.",
+    ),
+    "grad-cam": MapKind(
+        "Grad-CAM",
+        "how much a place raised or lowered the score (Grad-CAM)",
+        "Grad-CAM shows what raised or lowered the score, not where a defect is.",
+    ),
+}
+
+
+@dataclass(frozen=True)
 class AttentionMap:
-    """Where the network looked, for one temperature of one stage. Not where a defect is.
+    """Where the network looked, or what moved its score. Not where a defect is.
 
     Attributes:
-        temperature: "scan" (2.0 at the start of training), "read" (1.0) or "focus" (0.5).
-        stage: 1 to 4, from fine to coarse.
-        values: ``(n, rows, columns)`` float32; attention received relative to an even spread over its window, so 1
-            is neutral; NaN for refused slices.
-        ijk_to_ras: ``(column, row, n, 1)`` to RAS millimetres; the grid covers the volume's own slices.
+        name: of attention its temperature: "scan" (2.0 at the start of training), "read" (1.0) or "focus" (0.5). Of
+            Grad-CAM "raises" or "lowers", what the places did to the score.
+        stage: 1 to 4, from fine to coarse; None where the kind has one grid.
+        values: ``(n, rows, columns)`` float32, not negative; relative to an even spread (of attention over its window,
+            of Grad-CAM over the slice), so 1 is neutral; NaN for refused slices.
+        ijk_to_ras: ``(column, row, n, 1)`` to RAS millimetres; the grid lies on the volume's own slices.
+        kind: one of :data:`MAP_KINDS`.
     """
 
-    temperature: str
-    stage: int
+    name: str
+    stage: int | None
     values: NDArray[np.float32]
     ijk_to_ras: NDArray[np.float64]
+    kind: str = "attention"
+
+    @property
+    def title(self) -> str:
+        """Such as "Attention focus stage 3" or "Grad-CAM lowers"; see :func:`map_of_title`."""
+        return " ".join([MAP_KINDS[self.kind].title, self.name, *([f"stage {self.stage}"] if self.stage else [])])
+
+    @property
+    def file_stem(self) -> str:
+        """Such as "attention-focus-stage3" or "grad-cam-lowers"."""
+        return f"{self.kind}-{self.name}" + (f"-stage{self.stage}" if self.stage else "")
+
+
+def map_of_title(title: str) -> tuple[str, str, int | None] | None:
+    """Kind, name and stage of a map with this :attr:`AttentionMap.title`; None for any other words."""
+    kinds = {known.title: kind for kind, known in MAP_KINDS.items()}
+    found = re.fullmatch(rf"({'|'.join(kinds)}) (\w+)(?: stage (\d))?", title)
+    if found is None:
+        return None
+    return kinds[found[1]], found[2], int(found[3]) if found[3] else None
 
 
 @dataclass(frozen=True)
@@ -195,17 +242,17 @@ class VolumeAssessment:
         slices = tuple(
             SliceAssessment(
                 **{
-                    **_known(SliceAssessment, item),
+                    **known_fields(SliceAssessment, item),
                     "centre_ras": tuple(item["centre_ras"]),
                     "distribution": tuple(item["distribution"]),
-                    "refusal": Refusal(**_known(Refusal, item["refusal"])) if item["refusal"] else None,
+                    "refusal": Refusal(**known_fields(Refusal, item["refusal"])) if item["refusal"] else None,
                 }
             )
             for item in data["slices"]
         )
         geometry = data["geometry"]
         return cls(
-            model=ModelIdentity(**_known(ModelIdentity, data["model"])),
+            model=ModelIdentity(**known_fields(ModelIdentity, data["model"])),
             geometry=Geometry(
                 tuple(geometry["shape_kji"]),
                 tuple(tuple(row) for row in geometry["ijk_to_ras"]),
@@ -213,7 +260,7 @@ class VolumeAssessment:
             ),
             slices=slices,
             summary=VolumeSummary(
-                **{**_known(VolumeSummary, data["summary"]), "worst": tuple(data["summary"]["worst"])}
+                **{**known_fields(VolumeSummary, data["summary"]), "worst": tuple(data["summary"]["worst"])}
             ),
             device=data["device"],
             versions=dict(data["versions"]),
@@ -225,8 +272,8 @@ class VolumeAssessment:
         )
 
 
-def _known(kind: type, item: dict[str, Any]) -> dict[str, Any]:
-    """The values that ``kind`` has a field for."""
+def known_fields(kind: type, item: dict[str, Any]) -> dict[str, Any]:
+    """The values that a dataclass has a field for; what a later version added is passed over."""
     return {f.name: item[f.name] for f in fields(kind) if f.name in item}
 
 

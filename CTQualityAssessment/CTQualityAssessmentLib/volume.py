@@ -7,6 +7,7 @@ millimetres in RAS (right, anterior, superior are positive). Nothing here assume
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -115,6 +116,17 @@ class Volume:
         i, j, k = np.linalg.norm(self.ijk_to_ras[:3, :3], axis=0)
         return float(i), float(j), float(k)
 
+    def voxel_sha256(self) -> str:
+        """SHA-256 of shape and voxels as int16 HU, so that the results of one volume are known to belong together.
+
+        It tells nothing of the patient without the image itself.
+        """
+        found = hashlib.sha256(repr(self.hu.shape).encode())
+        for slab in self.hu:
+            rounded = slab if slab.dtype == np.int16 else np.clip(np.rint(slab), -32768, 32767)
+            found.update(np.ascontiguousarray(rounded, dtype="<i2").tobytes())
+        return found.hexdigest()
+
     @property
     def slice_count(self) -> int:
         """Number of slices along the acquisition axis."""
@@ -180,18 +192,26 @@ def acquisition_axis_from_affine(ijk_to_ras: NDArray[np.float64], shape_kji: tup
     return int(np.argmax(np.abs(np.asarray(ijk_to_ras)[2, :3]) / spacing))
 
 
-def grid_affine(ijk_to_ras: NDArray[np.float64], factor_columns: float, factor_rows: float) -> NDArray[np.float64]:
-    """Affine of a coarser in-plane grid that covers the same area as a slice grid.
+def grid_affine(
+    ijk_to_ras: NDArray[np.float64],
+    factor_columns: float,
+    factor_rows: float,
+    first: tuple[float, float] | None = None,
+) -> NDArray[np.float64]:
+    """Affine of a coarser in-plane grid on a slice grid.
 
     Args:
         ijk_to_ras: affine of the fine grid, ``(column, row, n)`` to RAS.
         factor_columns: fine pixels per coarse pixel along columns (512 / 32 = 16); ``factor_rows`` likewise.
+        first: fine column and row at the centre of the first coarse pixel; None for a grid that covers the same area,
+            where it is the middle of the fine pixels that it stands for.
 
     Returns:
-        4 x 4 affine whose voxel centres lie in the middle of the fine pixels that they stand for.
+        4 x 4 affine, ``(column, row, n)`` of the coarse grid to RAS.
     """
     matrix = np.array(ijk_to_ras, dtype=np.float64)
-    matrix[:3, 3] += matrix[:3, 0] * (factor_columns - 1) / 2 + matrix[:3, 1] * (factor_rows - 1) / 2
+    column, row = first or ((factor_columns - 1) / 2, (factor_rows - 1) / 2)
+    matrix[:3, 3] += matrix[:3, 0] * column + matrix[:3, 1] * row
     matrix[:3, 0] *= factor_columns
     matrix[:3, 1] *= factor_rows
     return matrix

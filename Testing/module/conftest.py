@@ -57,13 +57,15 @@ def import_module_file():
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory):
-    """A folder with one small untrained model."""
-    from CTQualityAssessmentLib.models import DEFAULT_BUNDLE
+    """A folder with a small untrained model of each task."""
+    from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, DEFAULT_DENOISER
 
     from Testing.bundle_factory import write_bundle
+    from Testing.denoiser_factory import write_denoiser
 
     folder = tmp_path_factory.mktemp("models")
     write_bundle(folder / DEFAULT_BUNDLE)
+    write_denoiser(folder / DEFAULT_DENOISER)
     return folder
 
 
@@ -162,5 +164,6 @@ class Window:
             self.ui.compareSelector.setMRMLScene(None)
             self.ui.inputSelector.setMRMLScene(None)  # Slicer's widgets let go of the scene by themselves
             self.ui.tableView.setMRMLTableNode(None)
+            self.ui.denoisingTable.setMRMLTableNode(None)
             self.main_window.close()
             self.main_window.deleteLater()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import numpy as np
 import pytest
 import slicer
@@ -35,10 +38,10 @@ def compare_views():
     return {name: manager.sliceWidget(name) for name in manager.sliceViewNames() if name.startswith("CTQA")}
 
 
-def test_denoise_is_off_and_says_why(window):
-    """A button that pretends would be worse than none."""
-    assert not window.ui.denoiseButton.enabled
-    assert "ctqa denoise" in window.ui.denoiseButton.toolTip
+def subtract(window):
+    window.ui.differenceButton.click()
+    assert window.panel.compare.run.busy, window.ui.compareLabel.text
+    window.wait(lambda: not window.panel.compare.run.busy)
 
 
 def test_buttons_say_what_is_missing(window, pair):
@@ -79,7 +82,7 @@ def test_a_jump_moves_both_images(window, pair):
     scores = [3.0, 1.2, 2.4, 0.6, 3.1, 1.8]
     add_assessment(window.scene, first, make_assessment(volume, scores), make_body(volume))
     window.panel.refresh()
-    window.ui.differenceButton.click()
+    subtract(window)
     window.ui.worstButton.click()
     indices = {slice_in_view(w.mrmlSliceNode(), first, 2) for w in compare_views().values()}
     assert indices == {3}
@@ -89,14 +92,14 @@ def test_a_jump_moves_both_images(window, pair):
 def test_the_difference_is_exact_stands_beside_and_goes_with_the_results(window, pair):
     first, second = pair
     before = len(nodes_of_class(window.scene, "vtkMRMLScalarVolumeNode"))
-    window.ui.differenceButton.click()
+    subtract(window)
     assert slicer.app.layoutManager().layout == WITH_DIFFERENCE
     (node,) = find_differences(window.scene, first)
     arrays = [slicer.util.arrayFromVolume(one).astype(int) for one in (first, second)]
     assert np.array_equal(slicer.util.arrayFromVolume(node), arrays[1] - arrays[0])
     assert "10." in window.ui.compareLabel.text or "9." in window.ui.compareLabel.text
     assert compare_views()["CTQADifference"].mrmlSliceCompositeNode().GetBackgroundVolumeID() == node.GetID()
-    window.ui.differenceButton.click()  # again: replaced, not piled up
+    subtract(window)  # again: replaced, not piled up
     (node,) = find_differences(window.scene, first)
     window.ui.inputSelector.setCurrentNode(node)
     assert not window.ui.assessButton.enabled
@@ -115,7 +118,7 @@ def test_volumes_apart_are_told(window, pair):
     move.Translate(0, 0, 5000)
     far.SetMatrixTransformToParent(move.GetMatrix())
     second.SetAndObserveTransformNodeID(far.GetID())
-    window.ui.differenceButton.click()
+    subtract(window)
     assert "no part of the patient in common" in window.ui.compareLabel.text
     assert slicer.app.layoutManager().layout == 3
 
@@ -128,3 +131,85 @@ def test_layouts_are_known_from_the_start(module, window):
     slicer.app.layoutManager()._layout_node = node
     slot()
     assert node.IsLayoutDescription(SIDE_BY_SIDE) and node.IsLayoutDescription(WITH_DIFFERENCE)
+
+
+def test_a_difference_that_is_cancelled_or_killed_leaves_nothing_and_says_so(window, pair):
+    """Also the process must go: it holds both volumes."""
+    before = len(nodes_of_class(window.scene, "vtkMRMLNode"))
+    run = window.panel.compare.run
+    window.ui.differenceButton.click()
+    assert not window.ui.differenceCancelButton.isHidden()
+    window.ui.differenceCancelButton.click()
+    assert not run.busy and "Cancelled" in window.ui.compareLabel.text
+    assert window.ui.differenceCancelButton.isHidden()
+    window.ui.differenceButton.click()
+    os.kill(run.worker.process_id, signal.SIGKILL)
+    window.wait(lambda: not run.busy, seconds=60)
+    assert "ended unexpectedly" in window.ui.compareLabel.text
+    assert len(nodes_of_class(window.scene, "vtkMRMLNode")) == before
+    assert slicer.app.layoutManager().layout == 3
+
+
+def test_a_volume_that_goes_or_changes_meanwhile_gets_no_difference(window, pair):
+    first, second = pair
+    run = window.panel.compare.run
+    window.ui.differenceButton.click()
+    slicer.util.updateVolumeFromArray(second, slicer.util.arrayFromVolume(second) + 5)
+    window.wait(lambda: not run.busy)
+    assert "changed meanwhile" in window.ui.compareLabel.text
+    window.ui.differenceButton.click()
+    window.scene.RemoveNode(second)
+    assert not run.busy
+    assert find_differences(window.scene, first) == []
+
+
+def test_reading_a_result_never_holds_the_window(tmp_path, module):
+    """Each step runs between two events; a long one is a window that does not answer."""
+    from CTQualityAssessmentLib.mrml.volume_nodes import voxels_in
+    from CTQualityAssessmentLib.panel.voxel_transfer import VoxelArrival
+    from CTQualityAssessmentLib.worker.exchange import ExchangeError
+
+    hu = np.arange(64 * 512 * 512, dtype=np.int32).astype(np.int16).reshape(64, 512, 512)
+    np.save(tmp_path / "hu.npy", hu)
+    arrival, steps = VoxelArrival(tmp_path / "hu.npy", hu.shape), 1
+    while not arrival.step():
+        steps += 1
+    assert steps >= 8
+    assert np.array_equal(voxels_in(arrival.image), hu)
+    with pytest.raises(ExchangeError):
+        VoxelArrival(tmp_path / "hu.npy", (1, 2, 3))
+
+
+def test_flicker_shows_both_by_turns_and_puts_the_first_back(window, pair):
+    """What stays behind would be the wrong image under the right name."""
+    first, second = pair
+    slicer.util.setSliceViewerLayers(background=first)
+    first.GetDisplayNode().SetWindowLevel(1500, -600)
+    manager, flicker = slicer.app.layoutManager(), window.panel.compare.flicker
+    red = manager.sliceWidget("Red")
+    composite = red.mrmlSliceCompositeNode()
+
+    def text():
+        return red.sliceView().cornerAnnotation().GetText(vtk.vtkCornerAnnotation.LowerEdge)
+
+    window.ui.flickerButton.click()
+    assert composite.GetBackgroundVolumeID() == second.GetID() and text() == "second volume"
+    assert second.GetDisplayNode().GetWindow() == 1500
+    flicker.turn()
+    assert composite.GetBackgroundVolumeID() == first.GetID() and text() == "first volume"
+    flicker.turn()
+    window.ui.flickerButton.click()
+    assert composite.GetBackgroundVolumeID() == first.GetID() and not text()
+    for end in ("leave", "choose", "remove"):
+        window.ui.flickerButton.click()
+        assert flicker.running and composite.GetBackgroundVolumeID() == second.GetID()
+        if end == "leave":
+            window.widget.exit()
+            window.widget.enter()
+        elif end == "choose":
+            window.ui.compareSelector.setCurrentNode(None)
+            window.ui.compareSelector.setCurrentNode(second)
+        else:
+            window.scene.RemoveNode(second)
+        assert not flicker.running and not window.ui.flickerButton.checked
+        assert composite.GetBackgroundVolumeID() == first.GetID()

@@ -15,6 +15,7 @@ from CTQualityAssessmentLib.mrml.layers import show_overlay
 from CTQualityAssessmentLib.mrml.scene import nodes_of_class
 from CTQualityAssessmentLib.mrml.scene_file import load_scene, save_scene
 from CTQualityAssessmentLib.mrml.volume_nodes import ijk_to_world
+from CTQualityAssessmentLib.results import MAP_KINDS
 
 from Testing.assessment_factory import affine, make_assessment, make_attention, make_body, make_volume
 
@@ -44,10 +45,12 @@ def census(scene):
 def show(window):
     """Add a volume with a result to the panel and return (node, nodes of the result)."""
 
-    def show_(volume=None, name="CT", scores=SCORES):
+    def show_(volume=None, name="CT", scores=SCORES, kind="attention"):
         volume = volume or make_volume()
         node = window.add_volume(volume, name)
         maps = [make_attention(volume, temperature, 3) for temperature in ("scan", "focus")]
+        if kind == "grad-cam":
+            maps = [make_attention(volume, does, None, kind=kind) for does in ("raises", "lowers")]
         nodes = add_assessment(window.scene, node, make_assessment(volume, scores, maps), make_body(volume))
         window.panel.refresh()
         return node, nodes
@@ -185,6 +188,15 @@ def test_attention_is_chosen_with_its_legend_and_its_warning(window, show):
     assert [id_ for id_, visible in legends.items() if visible] == [focus.GetID()]
     window.ui.legendCheck.click()
     assert not focus.GetNthDisplayNode(1).GetVisibility()
+
+
+def test_grad_cam_is_chosen_under_its_own_name_with_its_own_warning(window, show):
+    """A user must not take what moved a score for attention."""
+    _, nodes = show(kind="grad-cam")
+    window.panel.overlays.choose("Grad-CAM lowers")
+    assert window.panel.overlays.current() is nodes.attention[1]
+    assert window.ui.thresholdLabel.text == "Grad-CAM from"
+    assert window.ui.attentionNoteLabel.text == MAP_KINDS["grad-cam"].note
 
 
 def test_the_threshold_keeps_bad_slices_and_strong_attention(window, show):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import qt
 import slicer
+from CTQualityAssessmentLib.models import DEFAULT_BUNDLE
 from CTQualityAssessmentLib.mrml.assessment_nodes import assessment_from_scene, find_assessments
 from CTQualityAssessmentLib.mrml.scene import nodes_of_class
 
@@ -290,7 +291,7 @@ def test_a_damaged_model_is_told_in_one_sentence_and_advice(window, ct, models, 
     import shutil
 
     shutil.copytree(models, tmp_path / "models")
-    (weights,) = (tmp_path / "models").rglob("*.safetensors")
+    (weights,) = (tmp_path / "models" / DEFAULT_BUNDLE).rglob("*.safetensors")
     weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\1")
     monkeypatch.setenv("CTQA_MODELS", str(tmp_path / "models"))
     node = window.add_volume(ct)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import json
+import os
 import re
 import signal
 import subprocess
@@ -91,6 +92,28 @@ def test_scene_holds_the_same_assessment(dicom, tmp_path):
     node = next(volume for volume in volumes if volume.GetName() == "CT")
     assert assessment_from_scene(bare.scene, node) == read_json(tmp_path / "out" / "assessment.json")
     assert len(volumes) == 1 + 1 + 2 * 3 and not (tmp_path / "out" / "figures.png").exists()
+
+
+def test_a_network_without_attention_goes_the_same_way(dicom, tmp_path):
+    """TFKT gives a score alone and Grad-CAM: report, scene and DICOM must hold those, under their own names."""
+    pytest.importorskip("slicer")
+    from CTQualityAssessmentLib.mrml.assessment_nodes import assessment_from_scene, find_assessments
+    from CTQualityAssessmentLib.mrml.scene import create_bare_scene
+    from CTQualityAssessmentLib.mrml.scene_file import load_scene
+
+    write_bundle(Path(os.environ["CTQA_MODELS"]) / "tiny-tfkt", "tfkt")
+    result = ctqa("assess", dicom, "--out", tmp_path / "out", "--model", "tiny-tfkt", "--dicom")
+    dicom_files = {"report.dcm", "grad-cam-raises.dcm", "grad-cam-lowers.dcm"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == EVERYTHING | dicom_files and STATEMENT in result.stdout
+    bare = create_bare_scene()
+    load_scene(bare.scene, tmp_path / "out" / "scene.mrb")
+    node = bare.scene.GetFirstNodeByName("CT")
+    assert assessment_from_scene(bare.scene, node) == read_json(tmp_path / "out" / "assessment.json")
+    (nodes,) = find_assessments(bare.scene, node)
+    assert [one.GetName() for one in nodes.attention] == ["Grad-CAM raises", "Grad-CAM lowers"]
+    assert all(one.GetNthDisplayNode(1).GetTitleText() == "Grad-CAM" for one in nodes.attention)
+    ctqa("assess", dicom, "--out", tmp_path / "out", "--no-attention")  # another model's files are not left behind
+    assert not list((tmp_path / "out").glob("grad-cam-*"))
 
 
 def test_nothing_identifying_leaves(dicom, tmp_path):

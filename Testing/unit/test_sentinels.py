@@ -11,12 +11,13 @@ import zipfile
 
 import pytest
 from CTQualityAssessmentLib import cli
-from CTQualityAssessmentLib.models import DEFAULT_BUNDLE
+from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, DEFAULT_DENOISER
 from pydicom import dcmread
 from pydicom.datadict import keyword_for_tag
 from typer.testing import CliRunner
 
 from Testing.bundle_factory import write_bundle
+from Testing.denoiser_factory import write_denoiser
 from Testing.dicom_factory import body
 from Testing.sentinels import PRIVATE, TEXTS, UIDS, leaks, plant_series, secrets_of, written_in
 
@@ -30,6 +31,7 @@ def planted(tmp_path):
 def _untrained_model(tmp_path_factory, monkeypatch):
     models = tmp_path_factory.mktemp("models")
     write_bundle(models / DEFAULT_BUNDLE)
+    write_denoiser(models / DEFAULT_DENOISER)
     monkeypatch.setenv("CTQA_MODELS", str(models))
 
 
@@ -55,6 +57,9 @@ def test_nothing_planted_leaves_any_command(planted, tmp_path, caplog):
         "assess --json": ["assess", planted, "--json"],
         "measure": ["measure", planted, "--out", out / "measure"],
         "measure --json": ["measure", planted, "--json"],
+        "denoise": ["denoise", planted, "--out", out / "denoise", "--residual", "--scores", "--findings"],
+        "denoise --json": ["denoise", planted, "--out", out / "nrrd", "--format", "nrrd", "--json"],
+        "assess --denoised": ["assess", planted, "--out", out / "both", "--denoised", out / "denoise", "--no-scene"],
     }
     everything = {}
     for name, arguments in commands.items():
@@ -63,6 +68,8 @@ def test_nothing_planted_leaves_any_command(planted, tmp_path, caplog):
         everything |= {f"{name} stdout": result.stdout.encode(), f"{name} stderr": result.stderr.encode()}
     files = written_in(out)
     assert {"assess/scene.mrb", "assess/figures.png", "assess/index.html", "measure/measures.csv"} <= set(files)
+    assert {"denoise/index.html", "denoise/denoised.nii.gz", "nrrd/denoised.nrrd", "both/index.html"} <= set(files)
+    assert b'id="denoising"' in files["both/index.html"]
     everything |= files | {"log": caplog.text.encode()}
     assert leaks(everything, secrets_of(planted, tmp_path)) == []
 
@@ -81,6 +88,7 @@ def test_nothing_planted_is_in_an_error(planted, tmp_path, caplog):
         "assess": ["assess", planted, "--out", out],
         "assess --dicom": ["assess", planted, "--out", out, "--dicom"],
         "measure": ["measure", planted, "--out", out, "--json"],
+        "denoise": ["denoise", planted, "--out", out],
         "absent": ["assess", planted / "Sentinel-absent"],
         "in the way": ["assess", planted, "--out", sorted(planted.rglob("*.dcm"))[0] / "x"],
     }.items():

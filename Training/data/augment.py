@@ -1,25 +1,38 @@
-"""Changes of an image that leave its quality as it is: flips, mild rotation, scale and shift. No blur, no noise."""
+"""Changes of an image that leave its quality as it is: flips, shifts, crops; on request mild rotation and scale.
+
+No blur, no noise, no contrast: those change the label.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
+#: What a recipe may ask for.
+AUGMENTATIONS = ("exact", "affine")
+#: Of "affine": degrees to each side, factors of size, share of the side (methods of the LDCTIQAC2023 winner).
+_LARGEST_ANGLE, _SCALES, _LARGEST_MOVE = 15.0, (0.95, 1.20), 0.05
 _LARGEST_SHIFT = 24
 
 
-def augment(image: NDArray[np.float32], rng: np.random.Generator, crop: int | None = None) -> NDArray[np.float32]:
+def augment(
+    image: NDArray[np.float32], rng: np.random.Generator, crop: int | None = None, kind: str = "exact"
+) -> NDArray[np.float32]:
     """One random view of an image ``(rows, columns)``.
 
-    Flips move pixels without resampling. Rotation and scale resample, which smooths noise and would change the label,
-    so the only other change is a shift by whole pixels, with black moving in, or a crop around a random point of the
-    image's middle.
+    Flips move pixels without resampling. Rotation and scale resample, which smooths noise, so with "exact" the only
+    other change is a shift by whole pixels, with black moving in, or a crop around a random point of the image's
+    middle. "affine" first turns, scales and shifts by cubic splines, which keep most of the noise.
 
     Args:
         image: values in [0, 1].
         rng: the only source of randomness.
         crop: side of a square crop; None keeps the size.
+        kind: one of :data:`AUGMENTATIONS`.
     """
+    if kind == "affine":
+        image = _affine(image, rng)
     if rng.random() < 0.5:
         image = image[:, ::-1]
     if rng.random() < 0.5:
@@ -37,3 +50,11 @@ def augment(image: NDArray[np.float32], rng: np.random.Generator, crop: int | No
         top, left = (m - crop // 2 for m in middle)
         image = image[top : top + crop, left : left + crop]
     return np.ascontiguousarray(image)
+
+
+def _affine(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    angle = np.deg2rad(rng.uniform(-_LARGEST_ANGLE, _LARGEST_ANGLE))
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / rng.uniform(*_SCALES)
+    middle = (np.array(image.shape) - 1) / 2
+    moved = middle + rng.uniform(-_LARGEST_MOVE, _LARGEST_MOVE, 2) * image.shape
+    return np.clip(ndimage.affine_transform(image, turn, middle - turn @ moved, order=3, cval=0.0), 0.0, 1.0)

@@ -1,6 +1,7 @@
 """Reads a data set in the layout of LDCTIQAG2023, published or simulated.
 
 ``<root>/image/*.tif`` and ``<root>/train.json`` ({file: score 0-4}); a simulated set has ``groups.json`` beside them.
+The test set has ``images/*.tiff`` and ``test.json``; its scores are multiples of 1/6, not of 0.2.
 """
 
 from __future__ import annotations
@@ -48,56 +49,46 @@ class LabelledImage:
         return np.clip(image.astype(np.float32, copy=False), 0.0, 1.0)
 
 
-def read_challenge_folder(root: Path) -> list[LabelledImage]:
+def read_challenge_folder(root: Path, labels: str = "train.json") -> list[LabelledImage]:
     """All labelled images, sorted by file name.
 
     Without ``groups.json`` every image is its own patient and source; near duplicates of one slice then fall into
-    different folds, and a validation figure is too good.
+    different folds, and a validation figure is too good: see :mod:`Training.data.folds`.
+
+    Args:
+        root: of the layout above, with the images in ``image`` or ``images``.
+        labels: "train.json" or "test.json".
 
     Raises:
-        TrainingDataError: a file is missing or a score lies outside 0 ... 4.
+        TrainingDataError: a file is missing, a score lies outside 0 ... 4, or there is no image.
     """
     try:
-        scores = json.loads((root / "train.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        scores = dict(json.loads((root / labels).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         raise TrainingDataError(
-            "The data set has no readable train.json.", "Point to the folder that holds image/ and train.json."
+            f"The data set has no readable {labels}.", f"Point to the folder that holds the images and {labels}."
         ) from error
     groups_file = root / "groups.json"
     groups = json.loads(groups_file.read_text(encoding="utf-8")) if groups_file.is_file() else {}
     images = []
     for name in sorted(scores):
-        path = root / "image" / Path(name).name
-        score = float(scores[name])
-        if not path.is_file() or not 0 <= score <= 4:
+        path = next((p for f in ("image", "images") if (p := root / f / Path(name).name).is_file()), None)
+        score = scores[name]
+        if path is None or type(score) not in (int, float) or not 0 <= score <= 4:
             raise TrainingDataError(
-                "train.json names an image that is missing, or a score outside 0 to 4.", "Copy the data set again."
+                f"{labels} names an image that is missing, or a score outside 0 to 4.", "Copy the data set again."
             )
         group = groups.get(name, {})
         images.append(
             LabelledImage(
                 path,
-                score,
+                float(score),
                 str(group.get("patient", name)),
                 str(group.get("source", name)),
                 group.get("dose"),
                 group.get("views"),
             )
         )
+    if not images:
+        raise TrainingDataError(f"{labels} names no image.", "Copy the data set again.")
     return images
-
-
-def patient_folds(images: list[LabelledImage], folds: int, seed: int = 0) -> list[list[int]]:
-    """Indices of the validation images of each fold; all images of a patient are in one fold, sizes balanced."""
-    patients = sorted({image.patient for image in images})
-    if folds < 2 or folds > len(patients):
-        raise ValueError(f"{len(patients)} patients cannot make {folds} folds")
-    counts = {p: sum(image.patient == p for image in images) for p in patients}
-    order = np.random.default_rng(seed).permutation(len(patients))
-    shuffled = sorted((patients[n] for n in order), key=lambda p: -counts[p])
-    loads, assigned = [0] * folds, {}
-    for patient in shuffled:
-        smallest = loads.index(min(loads))
-        assigned[patient] = smallest
-        loads[smallest] += counts[patient]
-    return [[n for n, image in enumerate(images) if assigned[image.patient] == fold] for fold in range(folds)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,7 +64,7 @@ def volume_difference(first: Volume, second: Volume, *, progress: Progress = no_
     Args:
         first: the reference; its grid is kept.
         second: what it is compared with.
-        progress: called with slabs done, slabs in all and what is being done.
+        progress: called with steps done, steps in all and what is being done.
 
     Raises:
         NoOverlapError: no voxel of the first lies inside the second.
@@ -76,8 +77,9 @@ def volume_difference(first: Volume, second: Volume, *, progress: Progress = no_
     difference = np.empty(first.hu.shape, dtype=np.int16 if whole else np.float32)
     covered = np.empty(first.hu.shape, dtype=bool)
     starts = range(0, len(first.hu), _SLAB)
+    steps = len(starts) + first.slice_count
     for n, start in enumerate(starts):
-        progress(n, len(starts), "Comparing")
+        progress(n, steps, "Comparing")
         part = first.hu[start : start + _SLAB]
         if same:
             values = second.hu[start : start + _SLAB].astype(np.float32)
@@ -94,7 +96,8 @@ def volume_difference(first: Volume, second: Volume, *, progress: Progress = no_
         covered[start : start + _SLAB] = inside
     if not covered.any():
         raise NoOverlapError
-    return VolumeDifference(difference, not exact, float(covered.mean()), *_statistics(first, difference, covered))
+    statistics = _statistics(first, difference, covered, lambda done: progress(len(starts) + done, steps, "Comparing"))
+    return VolumeDifference(difference, not exact, float(covered.mean()), *statistics)
 
 
 def _to_second(first: Volume, second: Volume) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
@@ -109,7 +112,10 @@ def _to_second(first: Volume, second: Volume) -> tuple[NDArray[np.float64], NDAr
 
 
 def _statistics(
-    first: Volume, difference: NDArray[np.generic], covered: NDArray[np.bool_]
+    first: Volume,
+    difference: NDArray[np.generic],
+    covered: NDArray[np.bool_],
+    progress: Callable[[int], None],
 ) -> tuple[float | None, float | None, tuple[tuple[float, float] | None, ...]]:
     """Mean and SD inside the patient of the whole and of each slice."""
     slices = first.canonical_slices()
@@ -117,9 +123,9 @@ def _statistics(
     spacing = (float(rows_mm), float(columns_mm))
     found: list[tuple[float, float] | None] = []
     count, total, squares = 0, 0.0, 0.0
-    for hu, values, known in zip(
-        slices.hu, _canonical(first, difference).hu, _canonical(first, covered).hu, strict=True
-    ):
+    triples = zip(slices.hu, _canonical(first, difference).hu, _canonical(first, covered).hu, strict=True)
+    for n, (hu, values, known) in enumerate(triples):
+        progress(n)
         inside = values[body_mask(hu, spacing) & known].astype(np.float64) if known.any() else np.empty(0)
         found.append((float(inside.mean()), float(inside.std())) if inside.size else None)
         count, total, squares = count + inside.size, total + inside.sum(), squares + (inside**2).sum()

@@ -30,10 +30,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from CTQualityAssessmentLib.models import LoadedModel
-    from CTQualityAssessmentLib.networks.clinreadnet import ClinReadNetOutput
+    from CTQualityAssessmentLib.networks.slice_scorer import MapKey, SliceReading
 
 _NOT_RUN = Refusal("not-run", "The run was cancelled before this slice.")
-_PATCH = 4
 
 
 def _no_slice(found: SliceAssessment) -> None:
@@ -58,7 +57,8 @@ def assess_volume(
         volume: in HU.
         model: from :func:`CTQualityAssessmentLib.models.load_bundle`.
         batch_size: slices per network call; it does not change the scores. None for :func:`default_batch_size`.
-        attention_stages: stages 1 to 4 whose attention maps are wanted, one map per temperature and stage.
+        attention_stages: stages 1 to 4 whose maps are wanted, of attention one per temperature and stage; any stage
+            asks for Grad-CAM of a network that has no attention to show.
         progress: called with (slices done, slices, message).
         cancelled: asked between batches; True returns what is there, marked partial.
         on_slice: called with each slice that was scored or refused, after its batch and in the order of the volume.
@@ -76,7 +76,8 @@ def assess_volume(
     slices = volume.canonical_slices()
     count = volume.slice_count
     results: list[SliceAssessment | None] = [None] * count
-    maps = _AttentionGrids(slices, model, tuple(sorted(set(attention_stages))))
+    stages = tuple(sorted(set(attention_stages)))
+    maps = _MapGrids(slices, model)
     seconds = {"prepare": 0.0, "network": 0.0}
     partial = False
     progress(0, count, "Assessing slices")
@@ -91,10 +92,9 @@ def assess_volume(
         seconds["prepare"] += time.monotonic() - clock
         clock = time.monotonic()
         if readable:
-            with torch.inference_mode():
-                output = model.network(torch.cat(pixels), attention_stages=[s - 1 for s in maps.stages])
-            found = _read_output(volume, model, readable, output)
-            maps.keep([s.index for s in found if s.score is not None], [s.index for s in found], output)
+            reading = model.scorer(torch.cat(pixels), stages)
+            found = _slices_of(volume, model, readable, reading)
+            maps.keep(found, reading)
             for result in found:
                 results[result.index] = result
         seconds["network"] += time.monotonic() - clock
@@ -174,35 +174,35 @@ def _network_size(shape: tuple[int, ...], model: LoadedModel) -> tuple[int, int]
     return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
-def _read_output(
-    volume: Volume, model: LoadedModel, prepared: list[PreparedSlice], output: ClinReadNetOutput
+def _slices_of(
+    volume: Volume, model: LoadedModel, prepared: list[PreparedSlice], reading: SliceReading
 ) -> list[SliceAssessment]:
-    from CTQualityAssessmentLib.networks.ordinal_scores import score_distribution
-
-    found = score_distribution(output.fine_logits)
-    novelty = model.novelty(output.features).tolist() if model.novelty is not None else [None] * len(prepared)
+    novelty = model.novelty(reading.features).tolist() if model.novelty is not None else [None] * len(prepared)
     results = []
     for n, p in enumerate(prepared):
         if novelty[n] is not None and novelty[n] > 1:
             reason = Refusal("out-of-distribution", "The slice is unlike everything the model was trained on.")
             results.append(_refused(volume, p.index, p.body_fraction, reason, novelty[n]))
             continue
-        score = float(found.expected[n])
-        probabilities = found.probabilities[n].cpu().double()  # Apple's GPUs have no float64
-        results.append(
-            SliceAssessment(
-                index=p.index,
-                centre_ras=volume.slice_centre_ras(p.index),
-                body_fraction=p.body_fraction,
-                score=score,
-                snapped=snap_score(score),
-                grade=grade(score)[0],
-                distribution=tuple(probabilities.tolist()),
-                sd=float(found.sd[n]),
-                entropy=float((-probabilities * probabilities.clamp_min(1e-12).log2()).sum()),
-                novelty=novelty[n],
-            )
+        score = float(reading.scores[n])
+        found = SliceAssessment(
+            index=p.index,
+            centre_ras=volume.slice_centre_ras(p.index),
+            body_fraction=p.body_fraction,
+            score=score,
+            snapped=snap_score(score),
+            grade=grade(score)[0],
+            novelty=novelty[n],
         )
+        if reading.probabilities is not None and reading.sd is not None:
+            probabilities = reading.probabilities[n].cpu().double()  # Apple's GPUs have no float64
+            found = replace(
+                found,
+                distribution=tuple(probabilities.tolist()),
+                sd=float(reading.sd[n]),
+                entropy=float((-probabilities * probabilities.clamp_min(1e-12).log2()).sum()),
+            )
+        results.append(found)
     return results
 
 
@@ -218,46 +218,39 @@ def _refused(
     )
 
 
-class _AttentionGrids:
-    """Collects attention of scored slices into one array per stage and temperature, on the stage's own grid."""
+class _MapGrids:
+    """Collects the maps of scored slices into one array for each key, on the map's own grid."""
 
-    def __init__(self, slices: CanonicalSlices, model: LoadedModel, stages: tuple[int, ...]) -> None:
-        self.stages = stages
+    def __init__(self, slices: CanonicalSlices, model: LoadedModel) -> None:
         self._slices = slices
-        self._names = model.temperatures
         shape = slices.hu.shape[1:]
         # The two differ where the shorter side was rounded to whole pixels.
         self._row_pixels, self._column_pixels = (
             n / seen for n, seen in zip(shape, _network_size(shape, model), strict=True)
         )
-        self._grids: dict[tuple[int, int], NDArray[np.float32]] = {}
+        self._grids: dict[MapKey, NDArray[np.float32]] = {}
 
-    def keep(self, scored: list[int], read: list[int], output: ClinReadNetOutput) -> None:
+    def keep(self, found: list[SliceAssessment], reading: SliceReading) -> None:
         """Takes the maps of a batch; slices that were refused after all stay NaN."""
-        for (stage, temperature), values in output.attention.items():
-            grid = values.float().cpu().numpy()
-            key = (stage + 1, temperature)
+        for key, values in reading.maps.items():
+            grid = values.cpu().numpy()
             if key not in self._grids:
                 self._grids[key] = np.full((self._slices.hu.shape[0], *grid.shape[1:]), np.nan, dtype=np.float32)
-            for n, index in enumerate(read):
-                if index in scored:
-                    self._grids[key][index] = grid[n]
+            for n, one in enumerate(found):
+                if one.score is not None:
+                    self._grids[key][one.index] = grid[n]
 
     def finished(self) -> tuple[AttentionMap, ...]:
-        """The maps with their affines; a token of stage s stands for ``4 * 2**(s - 1)`` network pixels."""
+        """The maps with their affines, in the order in which the network gives them."""
         return tuple(
-            AttentionMap(
-                self._names[temperature],
-                stage,
-                values,
-                grid_affine(
-                    self._slices.ijk_to_ras,
-                    _PATCH * 2 ** (stage - 1) * self._column_pixels,
-                    _PATCH * 2 ** (stage - 1) * self._row_pixels,
-                ),
-            )
-            for (stage, temperature), values in sorted(self._grids.items())
+            AttentionMap(key.name, key.stage, v, self._affine(key), key.kind) for key, v in self._grids.items()
         )
+
+    def _affine(self, key: MapKey) -> NDArray[np.float64]:
+        factors = self._column_pixels, self._row_pixels
+        # Centres of pixels are at whole numbers, so sizes scale from -0.5 on.
+        first = tuple((key.centre + 0.5) * factor - 0.5 for factor in factors)
+        return grid_affine(self._slices.ijk_to_ras, *(key.pixels * factor for factor in factors), first)
 
 
 def _warnings(volume: Volume, slices: CanonicalSlices, model: LoadedModel) -> tuple[str, ...]:

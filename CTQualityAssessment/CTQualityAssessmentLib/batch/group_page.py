@@ -13,6 +13,7 @@ from CTQualityAssessmentLib.batch.groups import OUTLIER_RULE, Outlier, protocol_
 from CTQualityAssessmentLib.batch.plan import Entry
 from CTQualityAssessmentLib.batch.records import FAILED, SCORED, SKIPPED, UNSCORED, Settings
 from CTQualityAssessmentLib.batch.table import report_link
+from CTQualityAssessmentLib.reporting.page_parts import page_template
 from CTQualityAssessmentLib.reporting.words import DISCLAIMER
 from CTQualityAssessmentLib.results import FAIR_SCORE, grade
 
@@ -57,15 +58,6 @@ def group_page(
         statement: of the model, what its labels were.
         identify: whether to show paths and protocol names, which may identify a patient.
     """
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     studies = scored_studies(entries, identify)
     marked = {outlier.study.name for outlier in outliers}
     records = [entry.record for entry in entries if entry.record]
@@ -75,7 +67,7 @@ def group_page(
         ("kernel", "By kernel", lambda s: s.kernel),
         ("scanner", "By scanner", lambda s: s.scanner),
     )
-    return environment.get_template("group.html").render(
+    return page_template("group.html", _TEMPLATES).render(
         width=WIDTH,
         headline=f"Median score {statistics.median(scores):.1f} of 4: {grade(statistics.median(scores))[0]}"
         if scores

@@ -26,6 +26,7 @@ from CTQualityAssessmentLib.cli.terminal import (
 if TYPE_CHECKING:
     from CTQualityAssessmentLib.calls import Cancelled
     from CTQualityAssessmentLib.calls import Progress as ProgressCall
+    from CTQualityAssessmentLib.denoising import DenoisingReport
     from CTQualityAssessmentLib.reading import SourceSeries
     from CTQualityAssessmentLib.results import VolumeAssessment
     from CTQualityAssessmentLib.volume import Volume
@@ -44,7 +45,12 @@ def assess(
         int | None, typer.Option(min=1, help="Slices at a time (default: 1 on the CPU, 4 on a graphics card).")
     ] = None,
     attention_stage: Annotated[
-        list[int], typer.Option(min=1, max=4, help="Network stage to map, 1 fine to 4 coarse; may be repeated.")
+        list[int],
+        typer.Option(
+            min=1,
+            max=4,
+            help="Network stage to map, 1 fine to 4 coarse; may be repeated. Any, where maps are Grad-CAM.",
+        ),
     ] = [3],  # noqa: B006  (typer copies it)
     no_attention: Annotated[
         bool, typer.Option("--no-attention", help="No attention maps: less memory, scene and pictures without them.")
@@ -55,10 +61,18 @@ def assess(
         bool,
         typer.Option(
             "--dicom",
-            help="Also write report.dcm and attention-*.dcm. They, and only they, name the patient: name, number, "
-            "birth date, study and UIDs as in the input, so that an archive can file them.",
+            help="Also write report.dcm and the maps (attention-*.dcm, grad-cam-*.dcm). They, and only they, name the "
+            "patient: name, number, birth date, study and UIDs as in the input, so that an archive can file them.",
         ),
     ] = False,
+    denoised: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that 'ctqa denoise' wrote for the same input: index.html shows the comparison too.",
+            exists=True,
+            file_okay=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print assessment.json to standard output instead.")] = False,
 ) -> None:
     """Score and measure every slice of a CT volume: assessment.json, slices.csv, index.html, figures.png, scene.mrb.
@@ -67,6 +81,8 @@ def assess(
     """
     if dicom and out is None:
         raise typer.BadParameter("--dicom needs --out, the folder to write to.")
+    if denoised and out is None:
+        raise typer.BadParameter("--denoised needs --out, the folder to write to.")
     with plain_errors(), cancel_on_interrupt() as cancelled, progress_bar() as progress, ExitStack() as opened:
         if dicom:
             import highdicom  # noqa: F401  (what is missing shows now, not after the network has run)
@@ -77,9 +93,19 @@ def assess(
 
             # Opened first, so that a folder that cannot be written is known before the network has run.
             folder = opened.enter_context(result_folder(out, optional=result_files.OPTIONAL_FILES))
-        volume, source, assessment = _run(
-            path, series, dicom, model, device, batch, () if no_attention else attention_stage, progress, cancelled
+        start = time.perf_counter()
+        volume, source = _read(path, series, dicom, progress, cancelled)
+        read_s = time.perf_counter() - start
+        comparison = None
+        if denoised is not None:
+            from CTQualityAssessmentLib.reporting.denoising_file import read_denoising
+
+            # What does not belong to this volume shows now, not after the network has run.
+            comparison = read_denoising(denoised, volume)
+        assessment = _assessed(
+            volume, model, device, batch, () if no_attention else attention_stage, progress, cancelled
         )
+        assessment = replace(assessment, timings_s={"read": read_s, **assessment.timings_s})
         if assessment.partial and assessment.summary.scored == 0:
             error_console.print("Cancelled before a slice was scored; nothing was written.")
             raise typer.Exit(EXIT_CANCELLED)
@@ -93,7 +119,15 @@ def assess(
         partial = assessment.partial
         if folder is not None:
             partial |= _write(
-                folder, volume, assessment, source, not no_figures, not no_scene, progress=progress, cancelled=cancelled
+                folder,
+                volume,
+                assessment,
+                source,
+                not no_figures,
+                not no_scene,
+                comparison,
+                progress=progress,
+                cancelled=cancelled,
             )
             opened.close()  # the files move into place here, and errors of that come before the exit code
     if partial:
@@ -109,6 +143,7 @@ def _write(
     source: SourceSeries | None,
     figures: bool,
     scene: bool,
+    comparison: tuple[DenoisingReport, Volume] | None,
     *,
     progress: ProgressCall,
     cancelled: Cancelled,
@@ -132,35 +167,36 @@ def _write(
             source,
             figures=figures,
             scene=scene and not missing,
+            comparison=comparison,
             progress=progress,
         )
     return measures.partial
 
 
-def _run(
-    path: Path,
-    series: str | None,
-    dicom: bool,
+def _read(
+    path: Path, series: str | None, dicom: bool, progress: ProgressCall, cancelled: Cancelled
+) -> tuple[Volume, SourceSeries | None]:
+    """The volume; its source, which names the patient, only where DICOM files were asked for."""
+    from CTQualityAssessmentLib.reading import read_volume, read_with_source
+
+    if dicom:
+        return read_with_source(path, series=series, progress=progress, cancelled=cancelled)
+    return read_volume(path, series=series, progress=progress, cancelled=cancelled), None
+
+
+def _assessed(
+    volume: Volume,
     model: str | None,
     device: str,
     batch: int | None,
     attention_stages: Sequence[int],
     progress: ProgressCall,
     cancelled: Cancelled,
-) -> tuple[Volume, SourceSeries | None, VolumeAssessment]:
-    """Read and assess; the source, which names the patient, only where DICOM files were asked for."""
+) -> VolumeAssessment:
     from CTQualityAssessmentLib.assessment import assess_volume
     from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, load_bundle
-    from CTQualityAssessmentLib.reading import read_volume, read_with_source
 
-    start = time.perf_counter()
-    source = None
-    if dicom:
-        volume, source = read_with_source(path, series=series, progress=progress, cancelled=cancelled)
-    else:
-        volume = read_volume(path, series=series, progress=progress, cancelled=cancelled)
-    read_s = time.perf_counter() - start
-    assessment = assess_volume(
+    return assess_volume(
         volume,
         load_bundle(model or DEFAULT_BUNDLE, device=device),
         batch_size=batch,
@@ -168,7 +204,6 @@ def _run(
         progress=progress,
         cancelled=cancelled,
     )
-    return volume, source, replace(assessment, timings_s={"read": read_s, **assessment.timings_s})
 
 
 def _print_summary(assessment: VolumeAssessment) -> None:

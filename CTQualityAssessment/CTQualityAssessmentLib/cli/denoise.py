@@ -67,7 +67,7 @@ def denoise(
     scores: Annotated[bool, typer.Option("--scores", help="Also score the volume before and after; slow.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print denoising.json to standard output.")] = False,
 ) -> None:
-    """Take noise out of a CT volume: denoised.nii.gz on the same grid in HU, and denoising.json.
+    """Take noise out of a CT volume: denoised.nii.gz on the same grid in HU, denoising.json, and index.html.
 
     The input is not changed. Air, table and padding keep their values. Lesions are put into slices of this volume for
     trial, to see whether they survive.
@@ -78,6 +78,7 @@ def denoise(
         from CTQualityAssessmentLib.denoising import Strength
         from CTQualityAssessmentLib.models import DEFAULT_DENOISER, load_bundle, load_denoiser
         from CTQualityAssessmentLib.reporting.denoising_file import denoising_to_json, write_denoising
+        from CTQualityAssessmentLib.reporting.denoising_page import write_denoising_page
         from CTQualityAssessmentLib.reporting.folder import result_folder, writing
         from CTQualityAssessmentLib.reporting.volume_file import FORMATS, check_format, write_volume
 
@@ -114,6 +115,9 @@ def denoise(
                 if residual:
                     write_volume(folder / f"residual{ending}", taken_away(volume, result))
                 write_denoising(folder, report)
+                names = tuple(sorted(one.name for one in folder.iterdir()))
+                page = folder / "index.html"
+                write_denoising_page(page, report, original=volume, denoised=result, files=names, dicom=dicom)
                 if files is not None:
                     _write_series(out / "dicom", files, result, report, progress)
                 opened.close()

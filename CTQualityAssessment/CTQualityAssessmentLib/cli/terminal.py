@@ -65,7 +65,10 @@ def plain_errors() -> Iterator[None]:
 def cancel_on_interrupt(
     message: str = "Cancelling after this batch; press Ctrl-C again to stop at once.",
 ) -> Iterator[Cancelled]:
-    """The first Ctrl-C asks the work to stop at its next batch, and says so; the second stops at once."""
+    """The first Ctrl-C asks the work to stop at its next batch, and says so; the second stops at once.
+
+    So does what a scheduler of jobs or a shutdown sends (SIGTERM): temporary files go, as after a Ctrl-C.
+    """
     asked = threading.Event()
 
     def ask(signum: int, frame: object) -> None:
@@ -74,11 +77,15 @@ def cancel_on_interrupt(
         asked.set()
         error_console.print(message)
 
-    before = signal.signal(signal.SIGINT, ask)
+    def stop(signum: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = [(one, signal.signal(one, call)) for one, call in ((signal.SIGINT, ask), (signal.SIGTERM, stop))]
     try:
         yield asked.is_set
     finally:
-        signal.signal(signal.SIGINT, before)
+        for one, handler in before:
+            signal.signal(one, handler)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from CTQualityAssessmentLib.models.errors import (
     WrongTask,
 )
 from CTQualityAssessmentLib.models.folders import added_bundles_folder
+from CTQualityAssessmentLib.networks.names import DENOISERS, SLICE_SCORERS
 from CTQualityAssessmentLib.results import ModelIdentity
 from CTQualityAssessmentLib.windows import WINDOWS, Window
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import torch
 
     from CTQualityAssessmentLib.models.novelty import NoveltyModel
+    from CTQualityAssessmentLib.networks.slice_scorer import SliceScorer
 
 DEFAULT_BUNDLE = "clinreadnet-small-simulated"
 _WEIGHTS = Path("models") / "model.safetensors"
@@ -37,8 +38,6 @@ _NOVELTY_PREFIX = "novelty."
 _INPUT_SIZES = range(32, 4097)
 _PICKLE_SUFFIXES = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"}
 _ADVICE = "Install the bundle again."
-#: As in networks/registry.py, which cannot be imported without torch.
-_DENOISERS = ("light-denoiser", "red-cnn")
 
 
 @dataclass(frozen=True)
@@ -60,20 +59,25 @@ class BundleInfo:
     @property
     def task(self) -> str:
         """What the bundle is for: "score" or "denoise"."""
-        return "score" if self.network == "clinreadnet" else "denoise" if self.network in _DENOISERS else "unknown"
+        tasks = {"score": SLICE_SCORERS, "denoise": DENOISERS}
+        return next((task for task, networks in tasks.items() if self.network in networks), "unknown")
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A network with weights, in evaluation mode on its device, and what is needed to use it rightly."""
+    """A scorer with weights, in evaluation mode on its device, and what is needed to use it rightly."""
 
-    network: torch.nn.Module
+    scorer: SliceScorer
     identity: ModelIdentity
     window: Window
     input_size: int
     device: torch.device
-    temperatures: tuple[str, ...]
     novelty: NoveltyModel | None
+
+    @property
+    def network(self) -> torch.nn.Module:
+        """The scorer's network."""
+        return self.scorer.network
 
 
 def bundle_folders() -> tuple[Path, ...]:
@@ -178,15 +182,19 @@ def load_bundle(name_or_folder: str | Path = DEFAULT_BUNDLE, device: str = "auto
     info = find_bundle(name_or_folder)
     if info.task == "denoise":
         raise WrongTask(f"The model '{info.name}' is a denoiser and gives no scores.", "Choose a model that scores.")
+    if info.task == "unknown":
+        raise DamagedBundle(
+            f"The model bundle '{info.name}' asks for a network that this version does not know.",
+            "Update CTQualityAssessment or use another model.",
+        )
+    from CTQualityAssessmentLib.networks.registry import build_slice_scorer
+
     tensors = bundle_tensors(info)
     try:
-        ours = info.metadata["ctqa"]
-        network = _network_builder(info)(ours["network_config"])
-        weights = {k: v.float() for k, v in tensors.items() if not k.startswith(_NOVELTY_PREFIX)}
-        network.load_state_dict(weights)
-        temperatures = tuple(str(t) for t in ours["temperatures"])
-        if len(temperatures) != len(network.config.temperatures):
-            raise ValueError("the temperatures and their names differ in number")
+        scorer = build_slice_scorer(info.network, info.metadata["ctqa"])
+        # Counters of normalisation layers are integers and stay so.
+        weights = {k: v for k, v in tensors.items() if not k.startswith(_NOVELTY_PREFIX)}
+        scorer.network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
         if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
             raise ValueError("a weight is not a number")
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -195,22 +203,14 @@ def load_bundle(name_or_folder: str | Path = DEFAULT_BUNDLE, device: str = "auto
         ) from error
 
     chosen = choose_device(device)
-    network = network.eval().requires_grad_(False).to(chosen)
+    scorer.network.eval().requires_grad_(False).to(chosen)
     novelty = None
     parts = {k.removeprefix(_NOVELTY_PREFIX): v for k, v in tensors.items() if k.startswith(_NOVELTY_PREFIX)}
     if parts:
         from CTQualityAssessmentLib.models.novelty import NoveltyModel
 
         novelty = NoveltyModel(**{k: v.float().to(chosen) for k, v in parts.items()})
-    return LoadedModel(
-        network,
-        identity_of(info),
-        WINDOWS[info.window],
-        info.input_size,
-        torch.device(chosen),
-        temperatures,
-        novelty,
-    )
+    return LoadedModel(scorer, identity_of(info), WINDOWS[info.window], info.input_size, torch.device(chosen), novelty)
 
 
 def bundle_tensors(info: BundleInfo) -> dict[str, torch.Tensor]:
@@ -280,15 +280,3 @@ def find_bundle(name_or_folder: str | Path) -> BundleInfo:
         return read_bundle(Path(name_or_folder))
     names = ", ".join(installed) or "none"
     raise UnknownBundle(f"There is no model of that name; installed: {names}.", "See 'ctqa models' for the list.")
-
-
-def _network_builder(info: BundleInfo) -> Callable[[dict[str, Any]], torch.nn.Module]:
-    """The allow-list: a bundle names its network, it cannot bring one."""
-    if info.network == "clinreadnet":
-        from CTQualityAssessmentLib.networks.clinreadnet import ClinReadNet, ClinReadNetConfig
-
-        return lambda config: ClinReadNet(ClinReadNetConfig.from_dict(config))
-    raise DamagedBundle(
-        f"The model bundle '{info.name}' asks for a network that this version does not know.",
-        "Update CTQualityAssessment or use another model.",
-    )

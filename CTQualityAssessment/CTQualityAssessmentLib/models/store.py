@@ -78,10 +78,10 @@ def add_bundle(source: Path) -> BundleInfo:
     return replace(copied, folder=final)
 
 
-def why_not_removable(info: BundleInfo) -> str:
-    """The sentence that tells why :func:`remove_bundle` would refuse; empty where it would not."""
-    if info.folder.parent.resolve() != added_bundles_folder().resolve():
-        return f"The model '{info.folder.name}' came with the program and stays."
+def why_not_removable(folder: Path) -> str:
+    """The sentence that tells why :func:`remove_bundle` would refuse a bundle's folder; empty where it would not."""
+    if folder.parent.resolve() != added_bundles_folder().resolve():
+        return f"The model '{folder.name}' came with the program and stays."
     return ""
 
 

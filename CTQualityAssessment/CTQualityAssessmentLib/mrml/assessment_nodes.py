@@ -33,7 +33,7 @@ class AssessmentNodes:
     Attributes:
         parameters: model, window, device and versions as parameters, and the references that hold the rest together.
         quality: score overlay; its second display node is the legend.
-        attention: one overlay per temperature and stage.
+        attention: one overlay per map of the result.
         slice_table: one row per slice.
         summary_table: the volume in words and numbers.
         threshold_table: ends of the line at grade Fair.

@@ -2,24 +2,52 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import slicer
-import slicer.util
+import vtk
 
 from CTQualityAssessmentLib.denoising import DenoisingReport
 from CTQualityAssessmentLib.mrml.colour_nodes import difference_colour_node
 from CTQualityAssessmentLib.mrml.difference import set_half_width
 from CTQualityAssessmentLib.mrml.errors import UnsuitableNodeError
+from CTQualityAssessmentLib.mrml.removal import remove_nodes
+from CTQualityAssessmentLib.mrml.scene import batch, nodes_of_class
 from CTQualityAssessmentLib.mrml.subject_hierarchy import place_beside
-from CTQualityAssessmentLib.mrml.volume_nodes import add_scalar_volume, add_volume, ijk_to_ras
+from CTQualityAssessmentLib.mrml.tables import add_before_after_table
+from CTQualityAssessmentLib.mrml.volume_nodes import add_image, add_scalar_volume, add_volume, ijk_to_ras, show_as_ct
 from CTQualityAssessmentLib.volume import Volume
 
 #: Node reference of a denoised volume and of a residual to what they were made from.
 SOURCE_ROLE = "CTQA.denoisedFrom"
 #: Node attributes: which weights, and how strongly.
 MODEL, WEIGHTS, STRENGTH = "CTQA.denoiser", "CTQA.denoiserSHA256", "CTQA.denoisingStrength"
+#: Of the text node with the exact report: its version, and the references that hold the result together.
+_IS_REPORT, _DENOISED, _TABLE = "CTQA.denoising", "CTQA.denoisedVolume", "CTQA.table"
 #: The residual's window: noise of a low dose fills it.
 _RESIDUAL_HALF_WIDTH_HU = 60.0
+
+
+@dataclass(frozen=True)
+class DenoisedNodes:
+    """The nodes of one denoising.
+
+    Attributes:
+        report: the exact report as JSON; it refers to the others.
+        volume: the denoised volume; None where a user deleted it.
+        table: figures before and after; None before they were looked at.
+    """
+
+    report: slicer.vtkMRMLTextNode
+    volume: slicer.vtkMRMLScalarVolumeNode | None
+    table: slicer.vtkMRMLTableNode | None
+
+    def made(self) -> list[slicer.vtkMRMLNode]:
+        """All that are there, what refers before what it refers to."""
+        return [node for node in (self.report, self.table, self.volume) if node is not None]
 
 
 def add_denoised(
@@ -45,18 +73,10 @@ def add_denoised(
     Raises:
         UnsuitableNodeError: the input node has another shape by now.
     """
-    image = source.GetImageData()
-    if image is None or tuple(reversed(image.GetDimensions())) != denoised.hu.shape:
-        raise UnsuitableNodeError(
-            "The volume was changed while it was denoised.", "Denoise it again, or choose the volume that was denoised."
-        )
+    _check_shape(source, denoised.hu.shape)
     # The node's own matrix and transform: a Volume is in world coordinates, with the transform in it.
     grid = ijk_to_ras(source)
     node = add_volume(scene, Volume(denoised.hu, grid, denoised.acquisition_axis), f"{source.GetName()} denoised")
-    shown = source.GetDisplayNode()
-    if shown is not None:
-        node.GetDisplayNode().SetAutoWindowLevel(False)
-        node.GetDisplayNode().SetWindowLevel(shown.GetWindow(), shown.GetLevel())
     made = [node]
     taken = None
     if residual is not None:
@@ -64,17 +84,140 @@ def add_denoised(
         taken.GetDisplayNode().SetAndObserveColorNodeID(difference_colour_node(scene).GetID())
         set_half_width(taken, _RESIDUAL_HALF_WIDTH_HU)
         made.append(taken)
+    _take_window(node, source)
     for one in made:
-        one.SetAndObserveTransformNodeID(source.GetTransformNodeID())
-        one.SetNodeReferenceID(SOURCE_ROLE, source.GetID())
-        one.SetAttribute(MODEL, f"{report.model.name} {report.model.version}")
-        one.SetAttribute(WEIGHTS, report.model.sha256)
-        one.SetAttribute(STRENGTH, report.strength.words())
+        _say_what_made_it(one, source, report)
     place_beside(scene, source, made)
     return node, taken
 
 
-def change_denoised(node: slicer.vtkMRMLScalarVolumeNode, denoised: Volume, report: DenoisingReport) -> None:
-    """Give a node of :func:`add_denoised` the voxels of another strength; windows and views stay."""
-    slicer.util.updateVolumeFromArray(node, denoised.hu)
+def put_denoised(
+    scene: slicer.vtkMRMLScene,
+    source: slicer.vtkMRMLScalarVolumeNode,
+    image: vtk.vtkImageData,
+    acquisition_axis: int,
+    report: DenoisingReport,
+) -> DenoisedNodes:
+    """As :func:`add_denoised`, from image data that is taken over, and with the exact report kept in the scene.
+
+    Where the source has a denoised volume already, that node gets the new voxels, at once, and what was said of the
+    old ones goes: views that show it show another strength, and the scene never holds two results of one volume.
+
+    Args:
+        scene: where it goes.
+        source: the node of the volume that was denoised.
+        image: int16 HU of the same shape.
+        acquisition_axis: of the source.
+        report: what was done.
+
+    Raises:
+        UnsuitableNodeError: the input node has another shape by now.
+    """
+    _check_shape(source, tuple(reversed(image.GetDimensions())))
+    earlier = find_denoised(scene, source)
+    with batch(scene):
+        node = earlier.volume if earlier is not None else None
+        if node is None:
+            node = show_as_ct(
+                add_image(scene, image, ijk_to_ras(source), f"{source.GetName()} denoised"), acquisition_axis
+            )
+            _take_window(node, source)
+        else:
+            node.SetAndObserveImageData(image)
+        _say_what_made_it(node, source, report)
+        if earlier is not None:
+            remove_nodes(scene, [one for one in earlier.made() if one is not node])
+        text = scene.AddNewNodeByClass("vtkMRMLTextNode", "Denoising result")
+        text.SetAttribute(_IS_REPORT, report.schema_version)
+        text.SetText(json.dumps(report.to_dict(), allow_nan=False))
+        text.SetNodeReferenceID(SOURCE_ROLE, source.GetID())
+        text.SetNodeReferenceID(_DENOISED, node.GetID())
+    place_beside(scene, source, [node, text])
+    return DenoisedNodes(text, node, None)
+
+
+def keep_examination(
+    scene: slicer.vtkMRMLScene,
+    source: slicer.vtkMRMLScalarVolumeNode,
+    report: DenoisingReport,
+    rows: Sequence[tuple[str, str, str]],
+) -> DenoisedNodes | None:
+    """Keep what was looked at after :func:`put_denoised`; None where a user deleted the result meanwhile.
+
+    Args:
+        scene: of the nodes.
+        source: the volume that was denoised.
+        report: the complete one.
+        rows: what was measured, before, after; none for no table.
+    """
+    nodes = find_denoised(scene, source)
+    if nodes is None or nodes.volume is None:
+        return None
+    table = None
+    with batch(scene):
+        nodes.report.SetText(json.dumps(report.to_dict(), allow_nan=False))
+        if nodes.table is not None:
+            remove_nodes(scene, [nodes.table])
+        if rows:
+            table = add_before_after_table(scene, rows)
+            nodes.report.SetNodeReferenceID(_TABLE, table.GetID())
+    if table is not None:
+        place_beside(scene, source, [table])
+    return DenoisedNodes(nodes.report, nodes.volume, table)
+
+
+def find_denoised(scene: slicer.vtkMRMLScene, source: slicer.vtkMRMLScalarVolumeNode) -> DenoisedNodes | None:
+    """What :func:`put_denoised` made of a volume, also in a scene that was loaded; None where there is nothing."""
+    for text in nodes_of_class(scene, "vtkMRMLTextNode"):
+        if text.GetAttribute(_IS_REPORT) and text.GetNodeReference(SOURCE_ROLE) is source:
+            return DenoisedNodes(text, text.GetNodeReference(_DENOISED), text.GetNodeReference(_TABLE))
+    return None
+
+
+def report_from_scene(nodes: DenoisedNodes) -> DenoisingReport:
+    """The exact report.
+
+    Raises:
+        ValueError: it was written by a version with another schema.
+    """
+    try:
+        return DenoisingReport.from_dict(json.loads(nodes.report.GetText()))
+    except (KeyError, TypeError) as error:
+        raise ValueError("a report of another version") from error
+
+
+def is_denoised(node: slicer.vtkMRMLNode) -> bool:
+    """Whether a volume is a result of a denoiser: our node, or a copy of it."""
+    return bool(node.GetAttribute(MODEL)) and node.IsA("vtkMRMLScalarVolumeNode")
+
+
+def remove_denoised(scene: slicer.vtkMRMLScene, source: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Take away what :func:`put_denoised` made of a volume; copies that a user made of it stay."""
+    nodes = find_denoised(scene, source)
+    if nodes is not None:
+        remove_nodes(scene, nodes.made())
+
+
+def _check_shape(source: slicer.vtkMRMLScalarVolumeNode, shape: tuple[int, ...]) -> None:
+    image = source.GetImageData()
+    if image is None or tuple(reversed(image.GetDimensions())) != shape:
+        raise UnsuitableNodeError(
+            "The volume was changed while it was denoised.", "Denoise it again, or choose the volume that was denoised."
+        )
+
+
+def _take_window(node: slicer.vtkMRMLScalarVolumeNode, source: slicer.vtkMRMLScalarVolumeNode) -> None:
+    shown = source.GetDisplayNode()
+    if shown is not None:
+        node.GetDisplayNode().SetAutoWindowLevel(False)
+        node.GetDisplayNode().SetWindowLevel(shown.GetWindow(), shown.GetLevel())
+
+
+def _say_what_made_it(
+    node: slicer.vtkMRMLScalarVolumeNode, source: slicer.vtkMRMLScalarVolumeNode, report: DenoisingReport
+) -> None:
+    node.SetAndObserveTransformNodeID(source.GetTransformNodeID())
+    node.SetNodeReferenceID(SOURCE_ROLE, source.GetID())
+    node.SetAttribute(MODEL, f"{report.model.name} {report.model.version}")
+    node.SetAttribute(WEIGHTS, report.model.sha256)
     node.SetAttribute(STRENGTH, report.strength.words())

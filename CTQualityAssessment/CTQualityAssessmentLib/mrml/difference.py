@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import slicer
+import vtk
 
 from CTQualityAssessmentLib.assessment.difference import NOT_COVERED, VolumeDifference
 from CTQualityAssessmentLib.mrml.colour_nodes import difference_colour_node
 from CTQualityAssessmentLib.mrml.removal import remove_nodes
 from CTQualityAssessmentLib.mrml.scene import batch, nodes_of_class
 from CTQualityAssessmentLib.mrml.subject_hierarchy import place_beside
-from CTQualityAssessmentLib.mrml.volume_nodes import add_scalar_volume, ijk_to_ras
+from CTQualityAssessmentLib.mrml.volume_nodes import add_image, add_scalar_volume, ijk_to_ras
 
 _IS_DIFFERENCE, _FIRST, _SECOND = "CTQA.difference", "CTQA.volume", "CTQA.compared"
 _NARROWEST_HU = 2.0
@@ -22,6 +23,7 @@ def add_difference(
     second: slicer.vtkMRMLScalarVolumeNode,
     difference: VolumeDifference,
     half_width_hu: float = 100.0,
+    image: vtk.vtkImageData | None = None,
 ) -> slicer.vtkMRMLScalarVolumeNode:
     """The node "Difference", beside the first volume: blue below zero, dark at zero, orange above, clear where the
     second volume does not reach. One of an earlier call is replaced.
@@ -32,10 +34,14 @@ def add_difference(
         second: what it was compared with.
         difference: of the two.
         half_width_hu: the difference that has the last colour.
+        image: ``difference.hu`` as image data, which is then taken over and not copied.
     """
     with batch(scene):
         remove_differences(scene, first)
-        node = add_scalar_volume(scene, difference.hu, ijk_to_ras(first), "Difference")
+        if image is not None:
+            node = add_image(scene, image, ijk_to_ras(first), "Difference")
+        else:
+            node = add_scalar_volume(scene, difference.hu, ijk_to_ras(first), "Difference")
         node.SetAttribute(_IS_DIFFERENCE, "1")
         node.SetAndObserveTransformNodeID(first.GetTransformNodeID())
         node.SetNodeReferenceID(_FIRST, first.GetID())
@@ -76,6 +82,11 @@ def find_differences(
         for node in nodes_of_class(scene, "vtkMRMLScalarVolumeNode")
         if is_difference(node) and node.GetNodeReference(_FIRST) is first
     ]
+
+
+def second_of(node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarVolumeNode | None:
+    """What was compared with the first volume; None where it is gone."""
+    return node.GetNodeReference(_SECOND)
 
 
 def remove_differences(scene: slicer.vtkMRMLScene, first: slicer.vtkMRMLScalarVolumeNode) -> None:

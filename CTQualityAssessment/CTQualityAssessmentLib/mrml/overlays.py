@@ -23,7 +23,7 @@ from CTQualityAssessmentLib.mrml.colour_nodes import attention_colour_node, qual
 from CTQualityAssessmentLib.mrml.errors import AssessmentMismatchError
 from CTQualityAssessmentLib.mrml.legend import add_legend
 from CTQualityAssessmentLib.mrml.volume_nodes import add_scalar_volume, ijk_to_ras
-from CTQualityAssessmentLib.results import MAX_SCORE, AttentionMap, Geometry, VolumeAssessment
+from CTQualityAssessmentLib.results import MAP_KINDS, MAX_SCORE, AttentionMap, Geometry, VolumeAssessment
 from CTQualityAssessmentLib.volume import CanonicalSlices, Volume, grid_affine
 
 #: Voxel value where there is nothing to show. Scores and attention are never negative.
@@ -77,7 +77,7 @@ def quality_map(assessment: VolumeAssessment, body: NDArray[np.bool_]) -> GridMa
 def attention_upper(maps: Sequence[AttentionMap]) -> float:
     """Upper end of the display window that all maps share: their 99.5th percentile in tenths, at least 2.
 
-    One scale for all temperatures and stages, because how differently sharp they look is what they are there to show.
+    One scale for all of a result, because how differently sharp they look is what they are there to show.
     """
     finite = [m.values[np.isfinite(m.values)] for m in maps]
     tops = [float(np.percentile(values, 99.5)) for values in finite if values.size]
@@ -104,15 +104,15 @@ def add_attention_overlay(
     attention: AttentionMap,
     upper: float,
 ) -> slicer.vtkMRMLScalarVolumeNode:
-    """A node such as "Attention focus stage 3", in colour from the neutral value 1 up to ``upper``.
+    """A node such as "Attention focus stage 3" or "Grad-CAM lowers", in colour from the neutral 1 up to ``upper``.
 
     Clear below a tenth of that range: the colours start at black, which would only darken the image there.
     """
     values = np.where(np.isfinite(attention.values), attention.values, np.float32(NO_VALUE)).astype(np.float32)
-    name = f"Attention {attention.temperature} stage {attention.stage}"
-    node = _add_overlay(scene, volume_node, assessment.geometry, GridMap(values, attention.ijk_to_ras), name)
+    grid = GridMap(values, attention.ijk_to_ras)
+    node = _add_overlay(scene, volume_node, assessment.geometry, grid, attention.title)
     _show(node, attention_colour_node(scene), 1.0, upper, visible_from=1.0 + 0.1 * (upper - 1.0))
-    add_legend(scene, node, "Attention", label_count=3, on_left=True)
+    add_legend(scene, node, MAP_KINDS[attention.kind].title, label_count=3, on_left=True)
     return node
 
 

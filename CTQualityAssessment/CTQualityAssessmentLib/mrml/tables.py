@@ -89,6 +89,20 @@ def add_threshold_table(scene: slicer.vtkMRMLScene, assessment: VolumeAssessment
     return table
 
 
+def add_before_after_table(scene: slicer.vtkMRMLScene, rows: Sequence[tuple[str, str, str]]) -> slicer.vtkMRMLTableNode:
+    """What denoising changed: columns ``measure``, ``before`` and ``after``, all text."""
+    measures, before, after = zip(*rows, strict=True)
+    return _add_table(
+        scene,
+        "Before and after denoising",
+        [
+            _Column("measure", "Measure", "", measures),
+            _Column("before", "Before", "", before),
+            _Column("after", "After", "", after),
+        ],
+    )
+
+
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 

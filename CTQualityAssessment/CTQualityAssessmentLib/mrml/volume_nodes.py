@@ -7,6 +7,7 @@ import slicer
 import slicer.util
 import vtk
 from numpy.typing import NDArray
+from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
 
 from CTQualityAssessmentLib.mrml.errors import NonLinearTransformError, UnsuitableNodeError
 from CTQualityAssessmentLib.volume import Volume, acquisition_axis_from_affine
@@ -25,8 +26,12 @@ def add_volume(scene: slicer.vtkMRMLScene, volume: Volume, name: str = "CT") -> 
 
     ``name`` appears in the scene and in saved files: keep patient identifiers out of it.
     """
-    node = add_scalar_volume(scene, volume.hu, volume.ijk_to_ras, name)
-    node.SetAttribute(ACQUISITION_AXIS, str(volume.acquisition_axis))
+    return show_as_ct(add_scalar_volume(scene, volume.hu, volume.ijk_to_ras, name), volume.acquisition_axis)
+
+
+def show_as_ct(node: slicer.vtkMRMLScalarVolumeNode, acquisition_axis: int) -> slicer.vtkMRMLScalarVolumeNode:
+    """Say on a node that it is CT in HU, with this acquisition axis, and give it the soft-tissue window."""
+    node.SetAttribute(ACQUISITION_AXIS, str(acquisition_axis))
     node.SetVoxelValueQuantity(_code("112031", "DCM", "Attenuation Coefficient"))
     node.SetVoxelValueUnits(_code("[hnsf'U]", "UCUM", "Hounsfield unit"))
     window = WINDOWS["soft-tissue"]
@@ -48,8 +53,21 @@ def add_scalar_volume(
         name: of the node.
     """
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
-    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(np.asarray(ijk_to_ras, dtype=np.float64)))
     slicer.util.updateVolumeFromArray(node, values)
+    return _on_grid(node, ijk_to_ras)
+
+
+def add_image(
+    scene: slicer.vtkMRMLScene, image: vtk.vtkImageData, ijk_to_ras: NDArray[np.float64], name: str
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """As :func:`add_scalar_volume`, from image data that is taken over and not copied."""
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    node.SetAndObserveImageData(image)
+    return _on_grid(node, ijk_to_ras)
+
+
+def _on_grid(node: slicer.vtkMRMLScalarVolumeNode, ijk_to_ras: NDArray[np.float64]) -> slicer.vtkMRMLScalarVolumeNode:
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(np.asarray(ijk_to_ras, dtype=np.float64)))
     node.CreateDefaultDisplayNodes()
     node.AddDefaultStorageNode()
     # Else a left-handed grid comes back from a saved scene turned over, and slice indices point at other slices.
@@ -72,6 +90,18 @@ def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode, acquisition_axis: int
         UnsuitableNodeError: the node is no scalar volume or is empty.
         NonLinearTransformError: it is under a transform that is not linear.
     """
+    check_scalar_volume(node)
+    matrix, axis = node_grid(node, acquisition_axis)
+    hu, warnings = settled_voxels(slicer.util.arrayFromVolume(node))
+    return Volume(hu, matrix, axis, warnings=(*warnings, *node_warnings(node)))
+
+
+def check_scalar_volume(node: slicer.vtkMRMLNode | None) -> None:
+    """Say what is wrong with a node that holds no grey values.
+
+    Raises:
+        UnsuitableNodeError: it is no scalar volume or is empty.
+    """
     if node is None or node.GetClassName() != "vtkMRMLScalarVolumeNode":
         raise UnsuitableNodeError(
             "The input is not a grey-value volume.",
@@ -80,12 +110,28 @@ def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode, acquisition_axis: int
     image = node.GetImageData()
     if image is None or image.GetNumberOfPoints() == 0 or image.GetNumberOfScalarComponents() != 1:
         raise UnsuitableNodeError("The volume holds no voxels.", "Load it again, or choose another volume.")
-    matrix, axis = node_grid(node, acquisition_axis)
-    hu, warnings = settled_voxels(slicer.util.arrayFromVolume(node))
+
+
+def node_warnings(node: slicer.vtkMRMLScalarVolumeNode) -> list[str]:
+    """What the node itself says against it, without a look at its voxels."""
     units = node.GetVoxelValueUnits()
     if units is not None and units.GetCodeValue() and units.GetCodeValue() != "[hnsf'U]":
-        warnings.append("The volume says that its values are not in Hounsfield units.")
-    return Volume(hu, matrix, axis, warnings=tuple(warnings))
+        return ["The volume says that its values are not in Hounsfield units."]
+    return []
+
+
+def image_of(values: NDArray[np.generic]) -> vtk.vtkImageData:
+    """Image data with the voxels ``[k, j, i]``, copied; the inverse of :func:`voxels_in`."""
+    image = vtk.vtkImageData()
+    image.SetDimensions(*reversed(values.shape))
+    image.AllocateScalars(get_vtk_array_type(values.dtype), 1)
+    voxels_in(image)[:] = values
+    return image
+
+
+def voxels_in(image: vtk.vtkImageData) -> NDArray[np.generic]:
+    """The voxels ``[k, j, i]`` of image data with one component, shared with it."""
+    return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(tuple(reversed(image.GetDimensions())))
 
 
 def node_grid(

@@ -1,4 +1,4 @@
-"""The allow-list of denoisers: a bundle or a recipe names its network, it cannot bring one."""
+"""The allow-list of networks: a bundle or a recipe names its network, it cannot bring one."""
 
 from __future__ import annotations
 
@@ -7,11 +7,35 @@ from typing import Any
 
 from torch import nn
 
+from CTQualityAssessmentLib.networks.clinreadnet import ClinReadNet, ClinReadNetConfig
 from CTQualityAssessmentLib.networks.denoisers import ImageDenoiser
+from CTQualityAssessmentLib.networks.grad_cam import TfktScorer
 from CTQualityAssessmentLib.networks.light_denoiser import LightDenoiser, LightDenoiserConfig
+from CTQualityAssessmentLib.networks.names import DENOISERS, SLICE_SCORERS
 from CTQualityAssessmentLib.networks.red_cnn import RedCNN, RedCNNConfig
+from CTQualityAssessmentLib.networks.slice_scorer import ClinReadNetScorer, SliceScorer
+from CTQualityAssessmentLib.networks.tfkt import Tfkt, TfktConfig
 
-DENOISERS = ("light-denoiser", "red-cnn")
+
+def build_slice_scorer(name: str, described: Mapping[str, Any]) -> SliceScorer:
+    """A scorer of slices with random weights.
+
+    Args:
+        name: one of :data:`SLICE_SCORERS`.
+        described: "network_config", what differs from the network's defaults; for ClinReadNet also "temperatures", the
+            names of its temperatures.
+
+    Raises:
+        ValueError: an unknown name or setting.
+        KeyError: something is not described.
+    """
+    config = described["network_config"]
+    if name == "clinreadnet":
+        network = ClinReadNet(ClinReadNetConfig.from_dict(config))
+        return ClinReadNetScorer(network, [str(one) for one in described["temperatures"]])
+    if name == "tfkt":
+        return TfktScorer(Tfkt(TfktConfig.from_dict(config)))
+    raise ValueError(f"There is no scorer called {name!r}; there are {', '.join(SLICE_SCORERS)}.")
 
 
 def build_denoiser(name: str, config: Mapping[str, Any]) -> nn.Module:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import html
-
 import slicer
 from slicer.i18n import tr as _
 
-from CTQualityAssessmentLib.errors import CTQAError
-from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, BundleInfo, installed_bundles, read_bundle
+from CTQualityAssessmentLib.models import DEFAULT_BUNDLE
 from CTQualityAssessmentLib.mrml.time_series import sequence_of
+from CTQualityAssessmentLib.panel.choices import Choices, ModelChoice
 from CTQualityAssessmentLib.panel.packages import ensure_packages
 from CTQualityAssessmentLib.panel.run import AssessmentRun, RunEnd, RunRequest
 from CTQualityAssessmentLib.panel.section import Section
 from CTQualityAssessmentLib.panel.time_run import TimeRun
+from CTQualityAssessmentLib.panel.worker_process import WorkerProcess
 
 _STAGES = (3, 1, 2, 4, 0)
 
@@ -24,37 +23,35 @@ class AssessSection(Section):
     def __init__(self, panel: object) -> None:
         super().__init__(panel)
         ui = self.ui
-        self.run = AssessmentRun(ui.assessButton, self._on_progress, self._on_rows, self._on_end)
-        self._filling = False
+        self.worker = WorkerProcess(ui.assessButton)
+        self.run = AssessmentRun(ui.assessButton, self.worker, self._on_progress, self._on_rows, self._on_end)
         self._series: TimeRun | None = None
-        self._fill(ui.deviceCombo, {"auto": _("Automatic"), "cpu": _("CPU"), "cuda": _("Graphics card (CUDA)")})
-        self._fill(
-            ui.stageCombo,
-            {stage: _("None") if stage == 0 else _("Stage {stage} of 4").format(stage=stage) for stage in _STAGES},
+        self._devices = Choices(ui.deviceCombo, lambda value: self._store("device", value))
+        self._devices.fill({"auto": _("Automatic"), "cpu": _("CPU"), "cuda": _("Graphics card (CUDA)")})
+        self._stages = Choices(ui.stageCombo, lambda value: self._store("attentionStage", value))
+        self._stages.fill(
+            {stage: _("None") if stage == 0 else _("Stage {stage} of 4").format(stage=stage) for stage in _STAGES}
         )
-        self.bundles: dict[str, BundleInfo] = {}
-        self.reload_models()
-        ui.modelCombo.currentTextChanged.connect(lambda: self._store("modelName", ui.modelCombo))
-        ui.deviceCombo.currentTextChanged.connect(lambda: self._store("device", ui.deviceCombo))
-        ui.stageCombo.currentTextChanged.connect(lambda: self._store("attentionStage", ui.stageCombo))
+        self.choice = ModelChoice(
+            "score",
+            DEFAULT_BUNDLE,
+            ui.modelCombo,
+            ui.modelStatementLabel,
+            ui.modelCardLabel,
+            ui.modelCardButton,
+            lambda name: self._store("modelName", name),
+        )
+        self.choice.reload()
         ui.assessButton.clicked.connect(self.panel.guarded(self.assess))
         ui.cancelButton.clicked.connect(self.cancel)
         self._show_idle()
 
-    def reload_models(self) -> None:
-        """List the installed models again."""
-        with self.panel.shown_errors():
-            self.bundles = {name: read_bundle(folder) for name, folder in installed_bundles("score").items()}
-        ordered = sorted(self.bundles, key=lambda name: (name != DEFAULT_BUNDLE, name))
-        self._fill(self.ui.modelCombo, {name: f"{name} {self.bundles[name].version}" for name in ordered})
-
     def refresh(self) -> None:
         """Show the chosen settings, and why the button is off where it is."""
         if self.parameters is not None:
-            self._choose(self.ui.modelCombo, self.parameters.modelName)
-            self._choose(self.ui.deviceCombo, self.parameters.device)
-            self._choose(self.ui.stageCombo, self.parameters.attentionStage)
-        self.ui.modelCardLabel.text = self._card()
+            self.choice.show(str(self.parameters.modelName))
+            self._devices.show(str(self.parameters.device))
+            self._stages.show(int(self.parameters.attentionStage))
         self.ui.allTimePointsCheck.visible = sequence_of(slicer.mrmlScene, self.input) is not None
         reason = self.why_not()
         self.ui.assessButton.enabled = not reason
@@ -62,9 +59,9 @@ class AssessSection(Section):
 
     def why_not(self) -> str:
         """The sentence that tells why no run can start; empty when one can."""
-        if self.run.busy:
+        if self.run.busy or self.panel.denoise.run.busy:
             return _("A run is going on: wait for it or cancel it.")
-        if not self.bundles:
+        if not self.choice.bundles:
             return _("No model is installed. Install the extension again.")
         if self.input is None:
             return _("Choose a CT volume first.")
@@ -79,12 +76,11 @@ class AssessSection(Section):
             self.ui.statusLabel.text = _("Some packages are not installed yet, so nothing was assessed.")
             return
         stage = self.parameters.attentionStage
-        request = RunRequest(
-            self.input, self._chosen_model(), str(self.parameters.device), (int(stage),) if stage else ()
-        )
+        model = self.choice.current(str(self.parameters.modelName))
+        request = RunRequest(self.input, model, str(self.parameters.device), (int(stage),) if stage else ())
         sequence = sequence_of(slicer.mrmlScene, self.input)
         self._series = TimeRun(request, sequence) if sequence is not None and self.parameters.allTimePoints else None
-        self._start(self._series.next_request() if self._series is not None else request)
+        self.run.start(self._series.next_request() if self._series is not None else request)
         self.ui.detailsText.visible = False
         self.panel.refresh()
 
@@ -94,16 +90,12 @@ class AssessSection(Section):
             self._series.stopped = True
         self.run.cancel()
 
-    def _start(self, request: RunRequest) -> None:
-        with self.panel.waiting():
-            self.run.start(request)
-
     def _on_progress(self, done: int, total: int, message: str, left_s: float | None) -> None:
         bar = self.ui.progressBar
         bar.visible = self.ui.cancelButton.visible = True
         bar.maximum = total  # 0 shows a bar without a percentage
         bar.value = done
-        left = "" if left_s is None else " · " + _("{time} left").format(time=_duration(left_s))
+        left = "" if left_s is None else " · " + _("{time} left").format(time=duration(left_s))
         count = f" {done} / {total}" if total else ""
         series = "" if self._series is None else f"{self._series.place()} · "
         self.ui.statusLabel.text = f"{series}{message}{count}{left}"
@@ -127,11 +119,8 @@ class AssessSection(Section):
     def _go_on(self, series: TimeRun, end: RunEnd) -> RunEnd:
         """Take in a time point and start the next, or tell how the whole ended."""
         if series.take(end):
-            try:
-                self._start(series.next_request())
-                return end
-            except CTQAError as error:
-                end = RunEnd(message=str(error))
+            self.run.start(series.next_request())
+            return end
         return series.end(end)
 
     def _show_idle(self) -> None:
@@ -139,43 +128,12 @@ class AssessSection(Section):
         self.ui.cancelButton.visible = False
         self.ui.detailsText.visible = False
 
-    def _card(self) -> str:
-        info = self.bundles.get(self._chosen_model())
-        if info is None:
-            return ""
-        limits = info.metadata["ctqa"].get("limits", [])
-        parts = [
-            html.escape(info.description),
-            f"<b>{html.escape(info.statement)}</b>",
-            html.escape(str(info.metadata.get("intended_use", ""))),
-            _("Training data: {text}").format(text=html.escape(str(info.metadata.get("data_source", _("not told"))))),
-            _("Licence: {text}").format(text=html.escape(str(info.metadata.get("copyright", _("not told"))))),
-            *("• " + html.escape(str(limit)) for limit in limits),
-        ]
-        return "<br>".join(part for part in parts if part)
-
-    def _chosen_model(self) -> str:
-        name = str(self.parameters.modelName) if self.parameters is not None else ""
-        return name if name in self.bundles else next(iter(self.bundles), "")
-
-    def _fill(self, combo: object, items: dict[object, str]) -> None:
-        self._filling = True
-        combo.clear()
-        for value, text in items.items():
-            combo.addItem(text, value)
-        self._filling = False
-
-    def _choose(self, combo: object, value: object) -> None:
-        index = combo.findData(value)
-        self._filling = True
-        combo.currentIndex = max(index, 0)
-        self._filling = False
-
-    def _store(self, name: str, combo: object) -> None:
-        if not self._filling and self.parameters is not None and combo.currentIndex >= 0:
-            setattr(self.parameters, name, combo.itemData(combo.currentIndex))
+    def _store(self, name: str, value: object) -> None:
+        if self.parameters is not None:
+            setattr(self.parameters, name, value)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Time that is left, for people."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02d} min" if minutes else f"{rest} s"

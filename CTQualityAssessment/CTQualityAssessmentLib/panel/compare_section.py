@@ -1,4 +1,4 @@
-"""Section Denoise and compare: two volumes side by side, linked, and their difference."""
+"""Section Denoise and compare, second half: two volumes side by side, by turns, and their difference."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import slicer
 from slicer.i18n import tr as _
 
-from CTQualityAssessmentLib.assessment.difference import VolumeDifference, volume_difference
-from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.assessment.difference import VolumeDifference
 from CTQualityAssessmentLib.mrml.assessment_nodes import assessment_from_scene, overlay_ids
 from CTQualityAssessmentLib.mrml.compare_layout import (
     COMPARED_VIEW,
@@ -18,8 +17,10 @@ from CTQualityAssessmentLib.mrml.compare_layout import (
     WITH_DIFFERENCE,
     register_layouts,
 )
-from CTQualityAssessmentLib.mrml.difference import add_difference, is_difference
-from CTQualityAssessmentLib.mrml.volume_nodes import volume_from_node
+from CTQualityAssessmentLib.mrml.difference import find_differences, is_difference, remove_differences, second_of
+from CTQualityAssessmentLib.panel.assess_section import duration
+from CTQualityAssessmentLib.panel.difference_run import DifferenceEnd, DifferenceRun
+from CTQualityAssessmentLib.panel.flicker import Flicker
 from CTQualityAssessmentLib.panel.section import Section
 
 if TYPE_CHECKING:
@@ -38,13 +39,14 @@ class CompareSection(Section):
         self._told: tuple[object, object, str] = (None, None, "")
         ui = self.ui
         ui.compareSelector.setMRMLScene(slicer.mrmlScene)
-        ui.denoiseButton.enabled = False
-        ui.denoiseButton.toolTip = _(
-            "The denoiser does not run in this panel yet: denoise with 'ctqa denoise' and load the result here."
-        )
+        self.run = DifferenceRun(ui.differenceButton, self._on_progress, self._on_end)
+        self.flicker = Flicker(ui.flickerButton)
         ui.sideBySideButton.clicked.connect(self.panel.guarded(self.side_by_side))
         ui.differenceButton.clicked.connect(self.panel.guarded(self.difference))
+        ui.differenceCancelButton.clicked.connect(self.run.cancel)
+        ui.flickerButton.toggled.connect(lambda: self._on_flicker())
         ui.usualLayoutButton.clicked.connect(self.panel.guarded(self.usual_layout))
+        self._show_idle()
         register_compare_layouts()
 
     @property
@@ -58,9 +60,14 @@ class CompareSection(Section):
         for button, use in (
             (ui.sideBySideButton, _("Show both volumes in linked slice views, with the window of the first")),
             (ui.differenceButton, _("Subtract the first volume from the second and show the difference beside both")),
+            (ui.flickerButton, _("Show both volumes by turns in the same place; press again to stop")),
         ):
             button.enabled = not reason
             button.toolTip = reason or use
+        if self.flicker.running and (
+            reason or not self.flicker.concerns(self.input) or not self.flicker.concerns(self.second)
+        ):
+            self.stop_flicker()
         ui.usualLayoutButton.enabled = self.shown()
         first, second, text = self._told
         ui.compareLabel.text = text if text and first is self.input and second is self.second else ""
@@ -93,29 +100,74 @@ class CompareSection(Section):
     def side_by_side(self) -> None:
         """Both volumes in linked views."""
         if not self.why_not():
+            self.stop_flicker()
             self._arrange(SIDE_BY_SIDE, {INPUT_VIEW: self.input, COMPARED_VIEW: self.second})
             self.panel.refresh()
 
     def difference(self) -> None:
-        """Make the difference and show it beside both volumes."""
-        if self.why_not():
+        """Make the difference, in a process of its own, and show it beside both volumes."""
+        if not self.why_not():
+            self.run.start(self.input, self.second)
+
+    def renew_difference(self, first: slicer.vtkMRMLScalarVolumeNode, second: slicer.vtkMRMLScalarVolumeNode) -> None:
+        """One of the two got other voxels: their difference is made again where it is on the screen, else it goes."""
+        if not any(second_of(node) is second for node in find_differences(slicer.mrmlScene, first)):
             return
-        try:
-            with self.panel.waiting():
-                found = volume_difference(volume_from_node(self.input), volume_from_node(self.second))
-                node = add_difference(slicer.mrmlScene, self.input, self.second, found)
-        except CTQAError as error:
-            self._told = (self.input, self.second, str(error))
+        if first is self.input and second is self.second and DIFFERENCE_VIEW in self.view_names():
+            self.run.start(first, second)
+        else:
+            remove_differences(slicer.mrmlScene, first)
+
+    def stop_flicker(self) -> None:
+        """Show the first volume again, the button up."""
+        self.flicker.stop()
+        self.ui.flickerButton.checked = False
+
+    def forget(self) -> None:
+        """Let go of all nodes: the scene is about to be closed, or the module left."""
+        self.stop_flicker()
+        self._told = (None, None, "")
+
+    def _on_flicker(self) -> None:
+        if not self.ui.flickerButton.checked:
+            self.flicker.stop()
+            return
+        manager = slicer.app.layoutManager()
+        names = []
+        if manager is not None and not self.why_not():
+            names = self.view_names()[:1] or list(manager.sliceViewNames())
+            _same_window(self.input, self.second)
+        if not self.flicker.start(self.input, self.second, names):
+            self._told = (self.input, self.second, _("Show the volume in a slice view first."))
+            self.ui.flickerButton.checked = False
             self.refresh()
-            return
-        self._told = (self.input, self.second, self._describe(found))
-        self._arrange(WITH_DIFFERENCE, {INPUT_VIEW: self.input, COMPARED_VIEW: self.second, DIFFERENCE_VIEW: node})
+
+    def _on_progress(self, done: int, total: int, message: str, left_s: float | None) -> None:
+        bar = self.ui.differenceProgressBar
+        bar.visible = self.ui.differenceCancelButton.visible = True
+        bar.maximum = total  # 0 shows a bar without a percentage
+        bar.value = done
+        left = "" if left_s is None else " · " + _("{time} left").format(time=duration(left_s))
+        self.ui.compareLabel.text = f"{message}{left}"
+
+    def _on_end(self, end: DifferenceEnd) -> None:
+        self._show_idle()
+        self._told = (end.first, end.second, end.message or self._describe(end))
+        if end.node is not None and end.first is self.input and end.second is self.second:
+            self.stop_flicker()
+            shown = {INPUT_VIEW: self.input, COMPARED_VIEW: self.second, DIFFERENCE_VIEW: end.node}
+            with self.panel.shown_errors():
+                self._arrange(WITH_DIFFERENCE, shown)
         self.panel.refresh()
+
+    def _show_idle(self) -> None:
+        self.ui.differenceProgressBar.visible = self.ui.differenceCancelButton.visible = False
 
     def usual_layout(self) -> None:
         """Back to the layout that was there before the comparison."""
         manager = slicer.app.layoutManager()
         if manager is not None and self.shown():
+            self.stop_flicker()
             manager.setLayout(self._before)
             self.panel.refresh()
 
@@ -146,7 +198,9 @@ class CompareSection(Section):
             other.GetSliceToRAS().DeepCopy(fields.GetSliceToRAS())
             other.UpdateMatrices()
 
-    def _describe(self, found: VolumeDifference) -> str:
+    def _describe(self, end: DifferenceEnd) -> str:
+        found: VolumeDifference = end.found
+        pair = (end.first, end.second)
         lines = []
         if found.mean_hu is not None:
             lines.append(
@@ -154,11 +208,11 @@ class CompareSection(Section):
                     mean=found.mean_hu, sd=found.sd_hu
                 )
             )
-        noise = [self.panel.measures.measuring.known(node) for node in (self.input, self.second)]
+        noise = [self.panel.measures.measuring.known(node) for node in pair]
         values = [m.volume.noise_hu if m is not None else None for m in noise]
         if None not in values:
             lines.append(_("Noise: {first:.1f} and {second:.1f} HU.").format(first=values[0], second=values[1]))
-        scores = [_mean_score(node) for node in (self.input, self.second)]
+        scores = [_mean_score(node) for node in pair]
         if None not in scores:
             lines.append(_("Score: {first:.1f} and {second:.1f} of 4.").format(first=scores[0], second=scores[1]))
         if found.covered < 0.999:

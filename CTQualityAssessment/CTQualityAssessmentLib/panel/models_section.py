@@ -10,7 +10,15 @@ import slicer
 from slicer.i18n import tr as _
 
 from CTQualityAssessmentLib.errors import CTQAError
-from CTQualityAssessmentLib.models import BundleInfo, add_bundle, remove_bundle, verify_bundle, why_not_removable
+from CTQualityAssessmentLib.models import (
+    BundleInfo,
+    add_bundle,
+    installed_bundles,
+    remove_bundle,
+    verify_bundle,
+    why_not_removable,
+)
+from CTQualityAssessmentLib.panel.choices import readable_bundles
 from CTQualityAssessmentLib.panel.section import Section
 
 if TYPE_CHECKING:
@@ -23,19 +31,31 @@ class ModelsSection(Section):
     def __init__(self, panel: Panel) -> None:
         super().__init__(panel)
         self._states: dict[str, str] = {}
+        self._bundles: dict[str, BundleInfo] = {}
+        self._folders: dict[str, Path] = {}
         ui = self.ui
         ui.verifyModelsButton.clicked.connect(self.panel.guarded(self.verify))
         ui.addModelButton.clicked.connect(self.panel.guarded(self.add))
         ui.removeModelButton.clicked.connect(self.panel.guarded(self.remove))
         ui.modelList.currentRowChanged.connect(lambda: self._on_row())
+        self._reload()
         self._show()
+
+    def _reload(self) -> None:
+        """Look for models again, here and where they are chosen."""
+        self._bundles, damaged = readable_bundles()
+        self._folders = installed_bundles()
+        self._states = {name: state for name, state in self._states.items() if name in self._bundles}
+        self._states |= {name: _("UNUSABLE: {reason}").format(reason=reason) for name, reason in damaged.items()}
+        self.panel.assess.choice.reload()
+        self.panel.denoise.choice.reload()
 
     def verify(self) -> None:
         """Look for models again and compare the weights of each with its SHA-256."""
-        self.panel.assess.reload_models()
         self._states = {}
+        self._reload()
         with self.panel.waiting():
-            for name, info in self.panel.assess.bundles.items():
+            for name, info in self._bundles.items():
                 try:
                     verify_bundle(info)
                     self._states[name] = _("weights verified")
@@ -55,18 +75,19 @@ class ModelsSection(Section):
         except CTQAError as error:
             self.ui.modelsLabel.text = str(error)
             return
-        self.panel.assess.reload_models()
+        self._reload()
         self._states[info.name] = _("weights verified")
         self._show(info.name)
-        self.ui.modelsLabel.text = _("Added: {name}. Choose it under Assess.").format(name=info.name)
+        self.ui.modelsLabel.text = _("Added: {name}. Choose it where it is of use: under Assess or Denoise.").format(
+            name=info.name
+        )
         self.panel.refresh()
 
     def remove(self) -> None:
         """Delete the chosen model after a question; one that came with the extension stays."""
-        info = self._chosen()
-        if info is None or why_not_removable(info):
+        name = self._chosen()
+        if not name or why_not_removable(self._folders[name]):
             return
-        name = info.folder.name
         if not slicer.util.confirmOkCancelDisplay(_("Delete the model '{name}' from this computer?").format(name=name)):
             return
         try:
@@ -74,38 +95,36 @@ class ModelsSection(Section):
         except CTQAError as error:
             self.ui.modelsLabel.text = str(error)
             return
-        self.panel.assess.reload_models()
-        self._states.pop(name, None)
+        self._reload()
         self._show()
         self.ui.modelsLabel.text = _("Removed: {name}").format(name=name)
         self.panel.refresh()
 
-    def _names(self) -> list[str]:
-        return list(self.panel.assess.bundles)
-
-    def _chosen(self) -> BundleInfo | None:
-        names, row = self._names(), int(self.ui.modelList.currentRow)
-        return self.panel.assess.bundles[names[row]] if 0 <= row < len(names) else None
+    def _chosen(self) -> str:
+        """Name of the chosen model; empty without one."""
+        names, row = list(self._folders), int(self.ui.modelList.currentRow)
+        return names[row] if 0 <= row < len(names) else ""
 
     def _show(self, choose: str = "") -> None:
-        models = self.ui.modelList
+        models, names = self.ui.modelList, list(self._folders)
         models.clear()
-        for name, info in self.panel.assess.bundles.items():
-            models.addItem(f"{name} {info.version}: {self._states.get(name, _('not verified yet'))}")
-        names = self._names()
+        for name in names:
+            info = self._bundles.get(name)
+            version = f" {info.version}" if info is not None else ""
+            models.addItem(f"{name}{version}: {self._states.get(name, _('not verified yet'))}")
         models.currentRow = names.index(choose) if choose in names else min(0, len(names) - 1)
         self._on_row()
 
     def _on_row(self) -> None:
-        info, button = self._chosen(), self.ui.removeModelButton
-        reason = _("Choose a model in the list first.") if info is None else why_not_removable(info)
+        name, button = self._chosen(), self.ui.removeModelButton
+        reason = why_not_removable(self._folders[name]) if name else _("Choose a model in the list first.")
         button.enabled = not reason
         button.toolTip = reason or _("Delete the chosen model from this computer")
-        if info is None:
+        if not name:
             self.ui.modelsLabel.text = _("No model is installed.")
-        else:
-            state = self._states.get(info.folder.name, "")
-            self.ui.modelsLabel.text = f"SHA-256 {info.sha256[:16]}… {state}".strip()
+            return
+        info, state = self._bundles.get(name), self._states.get(name, "")
+        self.ui.modelsLabel.text = f"SHA-256 {info.sha256[:16]}… {state}".strip() if info is not None else state
 
 
 def ask_for_bundle(parent: qt.QWidget) -> str:

@@ -13,7 +13,7 @@ from CTQualityAssessmentLib.mrml.layers import hide_overlays, set_overlay_opacit
 from CTQualityAssessmentLib.mrml.overlays import NO_VALUE
 from CTQualityAssessmentLib.panel.parameters import PLAIN, QUALITY
 from CTQualityAssessmentLib.panel.section import Section
-from CTQualityAssessmentLib.results import MAX_SCORE
+from CTQualityAssessmentLib.results import MAP_KINDS, MAX_SCORE, map_of_title
 
 if TYPE_CHECKING:
     from CTQualityAssessmentLib.panel.panel import Panel
@@ -78,7 +78,10 @@ class OverlaysSection(Section):
         self._filling = False
         for widget in (ui.opacitySlider, ui.thresholdSlider, ui.legendCheck):
             widget.enabled = current is not None
-        ui.attentionNoteLabel.visible = current is not None and chosen != QUALITY
+        kind = map_of_title(chosen)
+        ui.attentionNoteLabel.visible = kind is not None
+        if kind is not None:
+            ui.attentionNoteLabel.text = MAP_KINDS[kind[0]].note
         shown = (self.input, chosen, current, bool(ui.legendCheck.checked), tuple(overlays.values()))
         if shown != self._shown:
             self._shown = shown
@@ -103,7 +106,7 @@ class OverlaysSection(Section):
         ui.thresholdSlider.maximum = MAX_SCORE if quality else display.GetWindowLevelMax()
         threshold = display.GetUpperThreshold() if quality else display.GetLowerThreshold()
         ui.thresholdSlider.value = min(max(threshold, ui.thresholdSlider.minimum), ui.thresholdSlider.maximum)
-        ui.thresholdLabel.text = _("Scores up to") if quality else _("Attention from")
+        ui.thresholdLabel.text = _("Scores up to") if quality else _("{map} from").format(map=_map_word(current))
         self._filling = False
 
     def _is_quality(self, node: slicer.vtkMRMLScalarVolumeNode) -> bool:
@@ -128,3 +131,9 @@ class OverlaysSection(Section):
             current.GetDisplayNode().SetThreshold(NO_VALUE / 2, float(value) if value < MAX_SCORE else _EVERYTHING)
         else:
             current.GetDisplayNode().SetThreshold(float(value), _EVERYTHING)
+
+
+def _map_word(overlay: slicer.vtkMRMLScalarVolumeNode) -> str:
+    """What an overlay shows, in a word."""
+    named = map_of_title(overlay.GetName())
+    return MAP_KINDS[named[0]].title if named else overlay.GetName()

@@ -16,12 +16,14 @@ from slicer.util import VTKObservationMixin
 
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.mrml.assessment_nodes import overlay_ids
+from CTQualityAssessmentLib.mrml.denoised_nodes import is_denoised
 from CTQualityAssessmentLib.mrml.difference import is_difference
 from CTQualityAssessmentLib.mrml.measure_nodes import add_measures
 from CTQualityAssessmentLib.mrml.scene import nodes_of_class
 from CTQualityAssessmentLib.mrml.time_series import sequence_of
 from CTQualityAssessmentLib.panel.assess_section import AssessSection
 from CTQualityAssessmentLib.panel.compare_section import CompareSection
+from CTQualityAssessmentLib.panel.denoise_section import DenoiseSection
 from CTQualityAssessmentLib.panel.measures_section import MeasuresSection
 from CTQualityAssessmentLib.panel.models_section import ModelsSection
 from CTQualityAssessmentLib.panel.overlays_section import OverlaysSection
@@ -62,6 +64,7 @@ class Panel(VTKObservationMixin):
         self.volume = VolumeSection(self)
         self.measures = MeasuresSection(self)
         self.assess = AssessSection(self)
+        self.denoise = DenoiseSection(self)
         self.compare = CompareSection(self)
         self.results = ResultsSection(self)
         self.overlays = OverlaysSection(self)
@@ -73,6 +76,7 @@ class Panel(VTKObservationMixin):
             self.assess,
             self.results,
             self.overlays,
+            self.denoise,
             self.compare,
             self.report,
             self.models,
@@ -107,14 +111,15 @@ class Panel(VTKObservationMixin):
         self._shortcuts.remove()
         self._ignore_views()
         self._ignore_browser()
+        self.compare.stop_flicker()
         self.results.clear_views()
         self.disconnect_parameters()
 
     def cleanup(self) -> None:
         """The module is being reloaded or the application quits."""
         self.exit()
-        self.assess.run.close()
-        self.measures.measuring.close()
+        for run in (self.assess.run, self.denoise.run, self.compare.run, self.measures.measuring):
+            run.close()
         self.removeObservers()
 
     # --- parameters -----------------------------------------------------------------------------------------------
@@ -218,11 +223,15 @@ class Panel(VTKObservationMixin):
         self.refresh()
 
     def _on_scene_start_close(self, caller: object, event: object) -> None:
-        self.assess.run.abandon(_("The scene was closed, so the run was stopped."))
+        for run in (self.assess.run, self.denoise.run):
+            run.abandon(_("The scene was closed, so the run was stopped."))
+        self.compare.run.abandon()
+        self.compare.forget()
         self.measures.measuring.forget_job()
         self._ignore_browser()
         self.disconnect_parameters()
         self.results.forget()
+        self.denoise.forget()
 
     def _on_scene_replaced(self, caller: object, event: object) -> None:
         if self._entered:
@@ -233,9 +242,13 @@ class Panel(VTKObservationMixin):
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _on_node_about_to_be_removed(self, caller: object, event: object, node: slicer.vtkMRMLNode) -> None:
-        if node is not None and node is self.assess.run.node:
-            self.assess.run.abandon(_("The volume was removed, so the run was stopped."))
-
+        for run in (self.assess.run, self.denoise.run):
+            if run.concerns(node):
+                run.abandon(_("The volume was removed, so the run was stopped."))
+        if self.compare.run.concerns(node):
+            self.compare.run.cancel()
+        if self.compare.flicker.concerns(node):
+            self.compare.stop_flicker()
         if node is not None and self._entered and self._is_result(node):
             # Somebody takes a part of a result away by hand: look again once it is gone.
             self._stale = True
@@ -246,8 +259,8 @@ class Panel(VTKObservationMixin):
             self.refresh()
 
     def _is_result(self, node: slicer.vtkMRMLNode) -> bool:
-        nodes, time = self.results.nodes, self.results.time
-        return any(node is one for owner in (nodes, time) if owner is not None for one in owner.made())
+        owners = (self.results.nodes, self.results.time, self.denoise.nodes)
+        return any(node is one for owner in owners if owner is not None for one in owner.made())
 
     def _observe_browser(self) -> None:
         """Notice when another time point of the chosen volume comes into view."""
@@ -280,7 +293,7 @@ def _first_volume() -> slicer.vtkMRMLScalarVolumeNode | None:
     """The first grey-value volume of the scene that this module did not make."""
     ours = overlay_ids(slicer.mrmlScene)
     for node in nodes_of_class(slicer.mrmlScene, "vtkMRMLScalarVolumeNode"):
-        own = node.GetID() in ours or is_difference(node)
+        own = node.GetID() in ours or is_difference(node) or is_denoised(node)
         if node.GetClassName() == "vtkMRMLScalarVolumeNode" and not own:
             return node
     return None

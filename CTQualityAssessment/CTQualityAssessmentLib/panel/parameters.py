@@ -27,6 +27,8 @@ class PanelParameters:
         allTimePoints: whether a run goes over all time points of a sequence.
         overTime: whether curve and table show time points instead of slices.
         compareVolume: the volume that is compared with the input.
+        denoiserName: name of a denoiser's bundle; empty for the default one.
+        strengthSoftTissue, strengthLung, strengthBone: share of the denoising that is kept, 0 to 1.
     """
 
     inputVolume: slicer.vtkMRMLScalarVolumeNode
@@ -40,6 +42,10 @@ class PanelParameters:
     lineScore: Annotated[float, WithinRange(0.0, 4.0)] = 2.0
     allTimePoints: bool = False
     overTime: bool = False
+    denoiserName: str = ""
+    strengthSoftTissue: Annotated[float, WithinRange(0.0, 1.0)] = 1.0
+    strengthLung: Annotated[float, WithinRange(0.0, 1.0)] = 1.0
+    strengthBone: Annotated[float, WithinRange(0.0, 1.0)] = 1.0
 
 
 def wrap_parameters(node: slicer.vtkMRMLScriptedModuleNode) -> PanelParameters:

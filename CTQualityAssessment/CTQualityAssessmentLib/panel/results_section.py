@@ -17,6 +17,7 @@ from CTQualityAssessmentLib.mrml.assessment_nodes import (
     find_assessments,
     remove_assessment,
 )
+from CTQualityAssessmentLib.mrml.denoised_nodes import find_denoised, remove_denoised
 from CTQualityAssessmentLib.mrml.difference import find_differences, remove_differences
 from CTQualityAssessmentLib.mrml.measure_nodes import remove_measures
 from CTQualityAssessmentLib.mrml.scene import nodes_of_class
@@ -81,6 +82,9 @@ class ResultsSection(Section):
         if seen != self._seen:
             self._seen = seen
             self._show()
+        scene = slicer.mrmlScene
+        made = (*find_differences(scene, self.input), find_denoised(scene, self.input)) if self.input else ()
+        self.ui.removeResultsButton.enabled = any(one is not None for one in (self.nodes, self.time, *made))
         self._place_line()
         self.label_views()
 
@@ -119,9 +123,12 @@ class ResultsSection(Section):
         if self.input is None:
             return
         self._show_table(None)  # the view would hold the node and show what is no longer there
+        self.panel.compare.stop_flicker()
+        self.panel.denoise.forget()
         remove_assessment(slicer.mrmlScene, self.input)
         remove_measures(slicer.mrmlScene, self.input)
         remove_differences(slicer.mrmlScene, self.input)
+        remove_denoised(slicer.mrmlScene, self.input)
         remove_time_series(slicer.mrmlScene, self.input)
         self._seen = None
         self.panel.refresh()
@@ -265,8 +272,6 @@ class ResultsSection(Section):
         for button in (ui.worstButton, ui.nextWorstButton, ui.previousWorstButton):
             button.enabled = bool(self.ranking())
         ui.overTimeCheck.visible = self.time is not None
-        made = (self.nodes, self.time, *find_differences(slicer.mrmlScene, self.input)) if self.input else ()
-        ui.removeResultsButton.enabled = any(one is not None for one in made)
 
     def _over_time(self) -> bool:
         return self.time is not None and self.parameters is not None and bool(self.parameters.overTime)

@@ -26,6 +26,7 @@ from CTQualityAssessmentLib.volume import Volume
 
 if TYPE_CHECKING:
     from CTQualityAssessmentLib.panel.panel import Panel
+    from CTQualityAssessmentLib.panel.worker_run import WorkerRun
 
 _MODULE = "CTQualityAssessment"
 
@@ -41,6 +42,13 @@ class PanelSelfTest:
         slicer.mrmlScene.Clear()
         slicer.util.selectModule(_MODULE)
         return slicer.util.getModuleWidget(_MODULE).panel
+
+    def wait_for(self, run: WorkerRun) -> None:
+        """Let events happen until a run in a process of its own is over; at most two minutes."""
+        end = time.monotonic() + 120
+        while run.busy and time.monotonic() < end:
+            slicer.app.processEvents()
+            time.sleep(0.01)
 
     def test_input_is_taken_described_and_forgotten(self) -> None:
         """The panel follows the scene: volume added, described, scene closed."""
@@ -89,7 +97,8 @@ class PanelSelfTest:
         panel.parameters.compareVolume = add_volume(slicer.mrmlScene, other, "second")
         panel.refresh()
         panel.ui.differenceButton.click()
-        self.assertEqual(manager.layout, WITH_DIFFERENCE)
+        self.wait_for(panel.compare.run)
+        self.assertEqual(manager.layout, WITH_DIFFERENCE, panel.ui.compareLabel.text)
         (node,) = find_differences(slicer.mrmlScene, panel.parameters.inputVolume)
         self.assertTrue((slicer.util.arrayFromVolume(node) == 7).all())
         for name in panel.compare.view_names():
@@ -116,10 +125,7 @@ class PanelSelfTest:
         panel.parameters.inputVolume = add_volume(slicer.mrmlScene, made_up_volume())
         panel.refresh()
         measuring = panel.measures.measuring
-        end = time.monotonic() + 120
-        while measuring.busy and time.monotonic() < end:
-            slicer.app.processEvents()
-            time.sleep(0.01)
+        self.wait_for(measuring)
         self.assertIsNotNone(measuring.state.measures, measuring.state.message)
 
 

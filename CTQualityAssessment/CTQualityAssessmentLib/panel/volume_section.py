@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import html
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import slicer
 from slicer.i18n import tr as _
 
 from CTQualityAssessmentLib.mrml.assessment_nodes import overlay_ids
+from CTQualityAssessmentLib.mrml.denoised_nodes import is_denoised
 from CTQualityAssessmentLib.mrml.difference import is_difference
 from CTQualityAssessmentLib.panel.sample_data import load_sample, sample_file
 from CTQualityAssessmentLib.panel.section import Section
@@ -57,4 +59,11 @@ class VolumeSection(Section):
 def _facts(node: slicer.vtkMRMLScalarVolumeNode) -> VolumeFacts:
     if node.GetID() in overlay_ids(slicer.mrmlScene) or is_difference(node):
         return VolumeFacts((), (), _("This is a result of this module, not a CT. Choose the CT it was made from."))
-    return volume_facts(node)
+    facts = volume_facts(node)
+    if is_denoised(node) and not facts.refusal:
+        said = _(
+            "This volume was denoised: the scorer never saw such images and rewards what takes noise away. A higher "
+            "score is no proof of a better image."
+        )
+        return replace(facts, warnings=(said, *facts.warnings))
+    return facts

@@ -32,14 +32,11 @@ class WorkerProcess:
 
     Args:
         parent: widget that owns the process, so that none outlives the application.
-        on_message: called with each message, on the main thread.
-        on_end: called when the process ends without :meth:`stop` or :meth:`retire`, or could not be started.
     """
 
-    def __init__(
-        self, parent: qt.QWidget, on_message: Callable[[dict[str, Any]], None], on_end: Callable[[], None]
-    ) -> None:
-        self._parent, self._on_message, self._on_end = parent, on_message, on_end
+    def __init__(self, parent: qt.QWidget) -> None:
+        self._parent = parent
+        self._listeners: list[tuple[Callable[[dict[str, Any]], None], Callable[[], None]]] = []
         self._process: qt.QProcess | None = None
         self._python = self._started = 0
         self._rest = b""
@@ -68,10 +65,18 @@ class WorkerProcess:
         """The last lines that the process wrote to standard error."""
         return "\n".join(self._log)
 
-    def send(self, message: dict[str, Any]) -> None:
-        """Pass a message on, starting the process if there is none."""
+    def listen(self, on_message: Callable[[dict[str, Any]], None], on_end: Callable[[], None]) -> None:
+        """Tell these of each message, and of an end without :meth:`stop` or :meth:`retire`, on the main thread."""
+        self._listeners.append((on_message, on_end))
+
+    def start(self) -> None:
+        """Start the process if there is none, so that it is ready when the first message comes."""
         if self._process is None:
             self._start()
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Pass a message on, starting the process if there is none."""
+        self.start()
         if self._process is not None:  # it may have failed to start just now
             self._process.write(encode(message).encode("ascii"))
 
@@ -142,8 +147,9 @@ class WorkerProcess:
                 continue
             if message["t"] == "ready":
                 self._python, self._started = int(message.get("pid", 0)), int(process.processId())
-            if process is self._process:  # a message may have made the host let it go
-                self._on_message(message)
+            for on_message, _on_end in self._listeners:
+                if process is self._process:  # a message may have made the host let it go
+                    on_message(message)
 
     def _read_log(self, process: qt.QProcess) -> None:
         # Must be read even if nobody looks: a full pipe stops the worker.
@@ -166,7 +172,8 @@ class WorkerProcess:
         process.deleteLater()
         if self._log:
             logging.debug("CTQualityAssessment worker: %s", self.log)
-        self._on_end()
+        for _on_message, on_end in self._listeners:
+            on_end()
 
 
 class _Leaving:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from CTQualityAssessmentLib.calls import Cancelled, Progress, never, no_progress
+from CTQualityAssessmentLib.reading.archive import opened_archive
 from CTQualityAssessmentLib.reading.detached import data_files
 from CTQualityAssessmentLib.reading.errors import (
+    DamagedArchiveError,
+    EmptyFolderError,
     NotAnImageError,
     NotReadableError,
     PathNotFoundError,
@@ -21,7 +25,6 @@ from CTQualityAssessmentLib.reading.errors import (
 from CTQualityAssessmentLib.reading.files import ITK_SUFFIXES, NIFTI_SUFFIXES, TIFF_SUFFIXES, has_suffix, natural_key
 from CTQualityAssessmentLib.reading.frames import Frame, has_preamble, read_frames
 from CTQualityAssessmentLib.reading.quiet import quiet
-from CTQualityAssessmentLib.reading.reader import opened_files
 from CTQualityAssessmentLib.reading.series import describe
 from CTQualityAssessmentLib.reading.stacks import Stack, build_stacks
 
@@ -68,7 +71,8 @@ def find_inputs(
     """Find all series of a tree of folders, in natural order of their places.
 
     DICOM files are sorted into series over the whole tree, each even stack of slices by itself; a copy of a stack is
-    named as such. Each zip is looked into. Each NIfTI, NRRD or MetaImage file is one volume, and so are the TIFFs of a
+    named as such. Each zip is looked into without unpacking it.
+    Each NIfTI, NRRD or MetaImage file is one volume, and so are the TIFFs of a
     folder without DICOM. Links to folders are not followed. Memory: the headers of one folder at a time.
 
     Args:
@@ -193,18 +197,26 @@ class _Tree:
         ]
 
     def _in_archive(self, archive: Path) -> list[FoundInput]:
+        """What a zip holds, by the headers of its files; nothing of it is written anywhere."""
+        if not zipfile.is_zipfile(archive):
+            return [self._unreadable([archive], archive, DamagedArchiveError().problem, "zip file")]
+        frames: list[Frame] = []
+        images, tiffs = 0, False
         try:
-            with opened_files(archive, self.cancelled) as files:
-                frames = [frame for file in files for frame in read_frames(file)]
-                if frames:
-                    return self._stacks(frames, archive)
-                images = sum(has_suffix(file, _IMAGE_SUFFIXES) for file in files)
-                tiffs = any(has_suffix(file, TIFF_SUFFIXES) for file in files)
-                if images + tiffs > 1:
-                    raise SeveralImagesError(images)
-                if images + tiffs == 0:
-                    raise NotAnImageError
-                return [self._plain((archive,), "zip file")]
+            with opened_archive(archive) as members:
+                for member in members:
+                    self._tick()
+                    images += has_suffix(Path(member.name), _IMAGE_SUFFIXES)
+                    tiffs |= has_suffix(Path(member.name), TIFF_SUFFIXES)
+                    with member.opened() as file:
+                        frames += read_frames(archive / member.name, file)
+            if frames:
+                return self._stacks(frames, archive)
+            if images + tiffs > 1:
+                raise SeveralImagesError(images)
+            if images + tiffs == 0:
+                raise NotAnImageError if members else EmptyFolderError
+            return [self._plain((archive,), "zip file")]
         except ReadingCancelledError:
             raise
         except ReadingError as error:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,8 +174,12 @@ class Frame:
         return (study, *(self.text(k) or "" for k in ("SeriesNumber", "Modality", "Manufacturer")))
 
 
-def read_frames(path: Path) -> list[Frame]:
+def read_frames(path: Path, opened: IO[bytes] | None = None) -> list[Frame]:
     """The frames of a DICOM file, without pixel data; an empty list where it is no DICOM object of a series.
+
+    Args:
+        path: the file.
+        opened: its content from the first byte on, where ``path`` is but a name.
 
     Files without preamble or meta header are read too. CT multi-frame objects give one frame for each slice, any
     other object gives one. A damaged header gives an empty list as well: whatever the parser stumbled over, the file
@@ -187,10 +192,13 @@ def read_frames(path: Path) -> list[Frame]:
     for _, _, group, element in _PRIVATE:
         tags += [(group << 16) + 0x10, (group << 16) + 0x1000 + element]
     try:
-        headerless = not has_preamble(path)
-        if headerless and not _may_be_headerless(path):
-            return []
-        dataset = dcmread(path, stop_before_pixels=True, specific_tags=list(tags), force=headerless)
+        with path.open("rb") if opened is None else nullcontext(opened) as file:
+            start = file.read(132)
+            headerless = start[128:] != b"DICM"
+            if headerless and not _may_be_headerless(start):
+                return []
+            file.seek(0)
+            dataset = dcmread(file, stop_before_pixels=True, specific_tags=list(tags), force=headerless)
         meta = getattr(dataset, "file_meta", None) or {}
         if str(meta.get("MediaStorageSOPClassUID", "")) == _DICOMDIR:
             return []
@@ -220,11 +228,9 @@ def has_preamble(path: Path) -> bool:
         return file.read(132)[128:] == b"DICM"
 
 
-def _may_be_headerless(path: Path) -> bool:
-    """Whether the file begins like a dataset: group 2 or 8, little endian, a small element number."""
-    with path.open("rb") as file:
-        start = file.read(4)
-    return len(start) == 4 and start[:2] in (b"\x02\x00", b"\x08\x00") and start[3] == 0 and start[2] <= 0x18
+def _may_be_headerless(start: bytes) -> bool:
+    """Whether a file begins like a dataset: group 2 or 8, little endian, a small element number."""
+    return len(start) >= 4 and start[:2] in (b"\x02\x00", b"\x08\x00") and start[3] == 0 and start[2] <= 0x18
 
 
 def _plain(dataset: Dataset) -> dict[str, Any]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from CTQualityAssessmentLib.calls import Cancelled, Progress, never, no_progress
-from CTQualityAssessmentLib.reading.archive import unpack
+from CTQualityAssessmentLib.reading.archive import unpacked
 from CTQualityAssessmentLib.reading.challenge import read_challenge
 from CTQualityAssessmentLib.reading.errors import (
     EmptyFolderError,
@@ -164,8 +163,7 @@ def opened_files(path: str | Path | Sequence[Path], cancelled: Cancelled) -> Ite
     named = [Path(path)] if isinstance(path, (str, Path)) else list(path)
     files = [file for one in named for file in files_in(one)]
     if len(named) == 1 and files == named and zipfile.is_zipfile(files[0]):
-        with tempfile.TemporaryDirectory(prefix="ctqa-", ignore_cleanup_errors=True) as folder:
-            unpack(files[0], Path(folder), cancelled)
-            yield files_in(Path(folder))
+        with unpacked(files[0], cancelled) as folder:
+            yield files_in(folder)
     else:
         yield files

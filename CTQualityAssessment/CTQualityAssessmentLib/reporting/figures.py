@@ -16,7 +16,7 @@ from CTQualityAssessmentLib.colours import ATTENTION
 from CTQualityAssessmentLib.reporting.score_curve import draw_curve, draw_cut
 from CTQualityAssessmentLib.reporting.slice_panels import (
     DISPLAY_WINDOW,
-    TEMPERATURE_WORDS,
+    MAP_WORDS,
     Crop,
     attention_top,
     draw_attention,
@@ -26,7 +26,14 @@ from CTQualityAssessmentLib.reporting.slice_panels import (
     pixel_spacing,
     slices_to_show,
 )
-from CTQualityAssessmentLib.reporting.words import DISCLAIMER, facts_line, headline, summary_line
+from CTQualityAssessmentLib.reporting.words import (
+    DISCLAIMER,
+    facts_line,
+    headline,
+    map_reading,
+    spread_reading,
+    summary_line,
+)
 from CTQualityAssessmentLib.results import VolumeAssessment
 from CTQualityAssessmentLib.volume import Volume
 
@@ -62,9 +69,8 @@ def draw_page(volume: Volume, assessment: VolumeAssessment) -> Figure:
     _note(
         figure,
         0.604,
-        "Each dot is a slice; the grey band is one standard deviation of the network's own distribution, not an error "
-        "against readers. The dashed line is 2, the score of Fair. Hatched: refused, no score. Right: a cut through "
-        "the middle of the patient with the scores as a colour band.",
+        f"Each dot is a slice{spread_reading(assessment)}. The dashed line is 2, the score of Fair. Hatched: refused, "
+        "no score. Right: a cut through the middle of the patient with the scores as a colour band.",
     )
     _draw_slices(figure, volume, assessment, shown, crop)
     _write_footer(figure, assessment)
@@ -115,17 +121,14 @@ def _draw_slices(
             scale_top = attention_top(one, list(shown.values()))
             draw_attention(below, volume, one, index, scale_top)
             if column == 0:
-                below.set_ylabel(TEMPERATURE_WORDS.get(one.temperature, one.temperature), fontsize=8)
+                below.set_ylabel(MAP_WORDS.get(one.name, one.name), fontsize=8)
                 _attention_scale(figure, grid[row, :].get_position(figure), scale_top)
     text = (
         f"Soft-tissue window, width {DISPLAY_WINDOW.width:g} HU, level {DISPLAY_WINDOW.level:g} HU; "
         "patient's sides at the edges."
     )
     if maps:
-        text += (
-            " Colour: how much attention a place received, relative to an even spread (1, transparent), in stage "
-            f"{maps[0].stage} of 4. It tells where the network looked, not where a defect is."
-        )
+        text += f" Colour: {map_reading(maps[0])}"
     _note(figure, bottom - 0.012, text)
 
 
@@ -133,7 +136,8 @@ def _slice_title(name: str, assessment: VolumeAssessment, index: int) -> str:
     one = assessment.slices[index]
     if one.score is None:
         return f"{name} slice\nslice {index}, no score ({one.refusal.code if one.refusal else 'unknown'})"
-    return f"{name} slice\nslice {index}, score {one.score:.1f} ({one.grade}), SD {one.sd:.1f}"
+    spread = "" if one.sd is None else f", SD {one.sd:.1f}"
+    return f"{name} slice\nslice {index}, score {one.score:.1f} ({one.grade}){spread}"
 
 
 def _attention_scale(figure: Figure, row: Bbox, top: float) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.scratch import scratch_folder
+
+_PREFIX = ".ctqa-results-"
 
 
 class OutputFolderError(CTQAError):
@@ -29,13 +30,9 @@ def result_folder(destination: Path, *, optional: Sequence[str] = ()) -> Iterato
         OutputFolderError: ``destination`` is a file or cannot be created or written; as far as it can be known, before
             the block has run.
     """
-    # Beside the destination, so that the renames stay within one file system.
-    with writing():
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        if destination.exists() and not (destination.is_dir() and os.access(destination, os.W_OK | os.X_OK)):
-            raise PermissionError(errno.EACCES, "Not a folder that may be written to")
-        scratch = Path(tempfile.mkdtemp(prefix=".ctqa-", dir=destination.parent))
-    try:
+    with ExitStack() as opened:
+        with writing():
+            scratch = opened.enter_context(_scratch_beside(destination))
         yield scratch
         with writing():
             destination.mkdir(exist_ok=True)
@@ -46,8 +43,16 @@ def result_folder(destination: Path, *, optional: Sequence[str] = ()) -> Iterato
             for old in [file for pattern in optional for file in destination.glob(pattern)]:
                 if old.name not in written:
                     old.unlink()
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def _scratch_beside(destination: Path) -> Iterator[Path]:
+    """Beside the destination, so that the renames stay within one file system."""
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    if destination.exists() and not (destination.is_dir() and os.access(destination, os.W_OK | os.X_OK)):
+        raise PermissionError(errno.EACCES, "Not a folder that may be written to")
+    with scratch_folder(_PREFIX, destination.parent) as scratch:
+        yield scratch
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from CTQualityAssessmentLib.measures import PhysicalMeasures
+from CTQualityAssessmentLib.measures import NoisePowerSpectrum, PhysicalMeasures
 from CTQualityAssessmentLib.reporting.score_curve import draw_curve, slice_axis_label
 from CTQualityAssessmentLib.reporting.slice_panels import marked_slices
 from CTQualityAssessmentLib.results import VolumeAssessment
@@ -82,9 +82,7 @@ def spectrum_svg(measures: PhysicalMeasures) -> str | None:
     spectrum, volume = measures.volume.noise_power, measures.volume
     if spectrum is None:
         return None
-    figure = Figure(figsize=(3.8, 2.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
+    figure, axes = _spectrum_axes()
     axes.plot(spectrum.frequency_per_mm, spectrum.power, ".-", color="#7a3e00", linewidth=1.1, markersize=4)
     top = max(spectrum.power)
     marks = (("mean", volume.nps_mean_per_mm, "-"), ("peak", volume.nps_peak_per_mm, "--"))
@@ -94,10 +92,32 @@ def spectrum_svg(measures: PhysicalMeasures) -> str | None:
             axes.text(value, height * top, f" {name} {value:.2f}/mm", fontsize=7, color="#404040", va="bottom")
     axes.set_ylim(0, 1.3 * top)
     axes.set_xlim(0, spectrum.frequency_per_mm[-1])
-    axes.set_xlabel("spatial frequency (1/mm)", fontsize=8)
-    axes.set_ylabel("NPS (HU² mm²)", fontsize=8)
     _plain(axes)
     return _svg(figure)
+
+
+def spectra_svg(spectra: dict[str, NoisePowerSpectrum | None]) -> str | None:
+    """Noise power spectra by what they are called, in one chart as an SVG document; None without one."""
+    there = {name: one for name, one in spectra.items() if one is not None}
+    if not there:
+        return None
+    figure, axes = _spectrum_axes()
+    for (name, one), (colour, style) in zip(there.items(), (("#7a3e00", ".-"), ("#0b57a4", ".--")), strict=False):
+        axes.plot(one.frequency_per_mm, one.power, style, color=colour, linewidth=1.1, markersize=4, label=name)
+    axes.set_ylim(0, 1.1 * max(max(one.power) for one in there.values()))
+    axes.set_xlim(0, max(one.frequency_per_mm[-1] for one in there.values()))
+    axes.legend(fontsize=7, frameon=False)
+    _plain(axes)
+    return _svg(figure)
+
+
+def _spectrum_axes() -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(3.8, 2.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.set_xlabel("spatial frequency (1/mm)", fontsize=8)
+    axes.set_ylabel("NPS (HU² mm²)", fontsize=8)
+    return figure, axes
 
 
 def _panels(

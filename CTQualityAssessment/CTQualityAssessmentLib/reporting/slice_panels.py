@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,14 @@ DISPLAY_WINDOW = WINDOWS["soft-tissue"]
 #: Overlay opacity where attention reaches the top of the scale: anatomy must stay readable below it.
 _STRONGEST_ALPHA = 0.6
 _MARGIN_MM = 12.0
-#: What the network did at each temperature of its attention, from the overview to the close look.
-TEMPERATURE_WORDS = {"scan": "where it scanned", "read": "where it read", "focus": "where it focused"}
+#: What each map shows; of attention the temperatures, from the overview to the close look.
+MAP_WORDS = {
+    "scan": "where it scanned",
+    "read": "where it read",
+    "focus": "where it focused",
+    "raises": "what raised the score",
+    "lowers": "what lowered the score",
+}
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,11 @@ class Crop:
     bottom: int
     left: int
     right: int
+
+
+def window_text() -> str:
+    """The window of every picture, for people."""
+    return f"width {DISPLAY_WINDOW.width:g} HU, level {DISPLAY_WINDOW.level:g} HU"
 
 
 def pixel_spacing(slices: CanonicalSlices) -> tuple[float, float]:
@@ -71,9 +82,17 @@ def crop_to_body(volume: Volume, indices: list[int]) -> Crop:
 
 def draw_slice(axes: Axes, volume: Volume, index: int, crop: Crop, letters: float = 7) -> None:
     """Slice ``index`` in the soft-tissue window, with the patient's sides at its edges in ``letters`` points."""
+    shown = DISPLAY_WINDOW.apply(volume.canonical_slices().hu[index])
+    draw_values(axes, volume, shown, crop, letters, cmap="gray", vmin=0, vmax=1)
+
+
+def draw_values(
+    axes: Axes, volume: Volume, values: NDArray[np.generic], crop: Crop, letters: float, **colours: Any
+) -> None:
+    """Values of one slice ``(rows, columns)`` in place of its HU; ``colours`` as ``imshow`` takes them."""
     slices = volume.canonical_slices()
     rows_mm, columns_mm = pixel_spacing(slices)
-    axes.imshow(DISPLAY_WINDOW.apply(slices.hu[index]), cmap="gray", vmin=0, vmax=1, aspect=rows_mm / columns_mm)
+    axes.imshow(values, aspect=rows_mm / columns_mm, **colours)
     axes.set_xlim(crop.left - 0.5, crop.right - 0.5)
     axes.set_ylim(crop.bottom - 0.5, crop.top - 0.5)
     write_sides(axes, slices.ijk_to_ras[:3, 0], slices.ijk_to_ras[:3, 1], letters=letters)
@@ -117,14 +136,14 @@ def marked_slices(assessment: VolumeAssessment) -> dict[str, int]:
 
 
 def maps_to_show(assessment: VolumeAssessment) -> list[AttentionMap]:
-    """The first and the last temperature of the finest stage: the overview and the closer look."""
+    """Two maps of the finest stage: of attention the overview and the closer look, of Grad-CAM both."""
     if not assessment.attention or not assessment.summary.scored:
         return []
-    stage = min(one.stage for one in assessment.attention)
-    order = list(TEMPERATURE_WORDS)
+    stage = min(one.stage or 0 for one in assessment.attention)
+    order = list(MAP_WORDS)
     maps = sorted(
-        (one for one in assessment.attention if one.stage == stage),
-        key=lambda one: order.index(one.temperature) if one.temperature in order else len(order),
+        (one for one in assessment.attention if (one.stage or 0) == stage),
+        key=lambda one: order.index(one.name) if one.name in order else len(order),
     )
     return maps if len(maps) < 2 else [maps[0], maps[-1]]
 

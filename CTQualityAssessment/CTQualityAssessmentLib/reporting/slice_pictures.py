@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from CTQualityAssessmentLib.reporting.slice_panels import (
-    TEMPERATURE_WORDS,
+    MAP_WORDS,
     Crop,
     attention_top,
     draw_attention,
@@ -24,11 +25,14 @@ from CTQualityAssessmentLib.reporting.slice_panels import (
 from CTQualityAssessmentLib.results import AttentionMap, VolumeAssessment
 from CTQualityAssessmentLib.volume import Volume
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 _DPI = 100
 #: Smaller slices are enlarged by whole factors until they are this wide, so that their letters can be read.
 _LEAST_WIDTH = 260
 #: In points: pictures are shown at about two thirds of their size.
-_LETTERS = 10
+LETTERS = 10
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,8 @@ def slice_pictures(volume: Volume, assessment: VolumeAssessment) -> tuple[list[P
     return found, top
 
 
-def _pictures(volume: Volume, index: int, crop: Crop, maps: list[AttentionMap], top: float) -> Iterator[Picture]:
+def blank_picture(volume: Volume, crop: Crop) -> tuple[FigureCanvasAgg, Axes]:
+    """A black picture of the size of ``crop``, each pixel of the scanner one pixel or a whole number of them."""
     rows_mm, columns_mm = pixel_spacing(volume.canonical_slices())
     columns, rows = crop.right - crop.left, crop.bottom - crop.top
     factor = max(1, -(-_LEAST_WIDTH // columns))
@@ -77,16 +82,11 @@ def _pictures(volume: Volume, index: int, crop: Crop, maps: list[AttentionMap], 
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
-    draw_slice(axes, volume, index, crop, letters=_LETTERS)
-    yield _picture(canvas, f"slice {index}", coloured=False)
-    for one in maps:
-        laid = draw_attention(axes, volume, one, index, top)
-        yield _picture(canvas, TEMPERATURE_WORDS.get(one.temperature, one.temperature), coloured=True)
-        if laid is not None:
-            laid.remove()
+    return canvas, axes
 
 
-def _picture(canvas: FigureCanvasAgg, shows: str, coloured: bool) -> Picture:
+def picture_of(canvas: FigureCanvasAgg, shows: str, coloured: bool) -> Picture:
+    """What is drawn on ``canvas`` now."""
     canvas.draw()
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
     if not coloured:
@@ -94,3 +94,14 @@ def _picture(canvas: FigureCanvasAgg, shows: str, coloured: bool) -> Picture:
     buffer = io.BytesIO()
     image.save(buffer, "png", optimize=True)
     return Picture(buffer.getvalue(), shows, image.width, image.height)
+
+
+def _pictures(volume: Volume, index: int, crop: Crop, maps: list[AttentionMap], top: float) -> Iterator[Picture]:
+    canvas, axes = blank_picture(volume, crop)
+    draw_slice(axes, volume, index, crop, letters=LETTERS)
+    yield picture_of(canvas, f"slice {index}", coloured=False)
+    for one in maps:
+        laid = draw_attention(axes, volume, one, index, top)
+        yield picture_of(canvas, MAP_WORDS.get(one.name, one.name), coloured=True)
+        if laid is not None:
+            laid.remove()

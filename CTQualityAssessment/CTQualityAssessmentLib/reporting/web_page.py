@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import base64
-import importlib.util
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from CTQualityAssessmentLib.colours import ATTENTION, QUALITY
+from CTQualityAssessmentLib.denoising import DenoisingReport
 from CTQualityAssessmentLib.measures import TISSUES, PhysicalMeasures
+from CTQualityAssessmentLib.reporting.denoising_page import denoising_view
 from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS, range_text, reason_text, value_text
+from CTQualityAssessmentLib.reporting.page_parts import can_draw, css_gradient, data_uri, page_template
 from CTQualityAssessmentLib.reporting.words import (
     DISCLAIMER,
     FACT_LABELS,
     dose_text,
     fact_text,
     headline,
+    map_reading,
     not_the_score,
     slice_words,
+    spread_reading,
     verdict_sentences,
 )
 from CTQualityAssessmentLib.results import GRADES, MAX_SCORE, VolumeAssessment
 from CTQualityAssessmentLib.volume import Volume
 
-if TYPE_CHECKING:
-    from jinja2 import Template
-
-_TEMPLATES = Path(__file__).with_name("templates")
 #: Worst slices in the table.
 _MOST_WORST = 10
 
@@ -52,6 +50,7 @@ class _PagePictures:
     spectrum: str | None = None
     slices: tuple[_PageSlice, ...] = ()
     attention_top: float | None = None
+    map_reading: str = ""
     window: str = ""
 
 
@@ -63,6 +62,8 @@ def write_web_page(
     measures: PhysicalMeasures | None = None,
     scene: bool = False,
     dicom: bool = False,
+    denoising: DenoisingReport | None = None,
+    denoised: Volume | None = None,
 ) -> None:
     """Write the page to ``path``.
 
@@ -73,10 +74,12 @@ def write_web_page(
         measures: what was measured without the network, none if it was not.
         scene: True where a ``scene.mrb`` lies beside the page.
         dicom: True where DICOM files, which name the patient, lie beside the page.
+        denoising: what is known of a denoising of the same volume, for a section with the comparison.
+        denoised: its result on the grid of ``volume``, for the pictures in that section.
 
     Without matplotlib there are no charts and no pictures, and the page says so.
     """
-    text = _template().render(
+    text = page_template("index.html").render(
         assessment=assessment,
         dicom=dicom,
         headline=headline(assessment),
@@ -88,43 +91,30 @@ def write_web_page(
         facts=[(label, fact_text(name, assessment.facts)) for name, label, _ in FACT_LABELS],
         dose=dose_text(assessment),
         pictures=_draw(assessment, volume, measures),
-        attention_colours=_gradient(ATTENTION.rgb(12)),
+        attention_colours=css_gradient(ATTENTION.rgb(12)),
+        spread_reading=spread_reading(assessment),
         measures=measures,
         measure_rows=_measure_rows(measures) if measures else [],
         tissue_rows=_tissue_rows(measures) if measures else [],
         not_the_score=not_the_score(assessment),
         scene=scene,
+        denoising=denoising and denoising_view(denoising, volume, denoised),
     )
     path.write_text(text, encoding="utf-8")
 
 
-@lru_cache(maxsize=1)
-def _template() -> Template:
-    """Compiled once: a batch writes hundreds of pages in one process."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("index.html")
-
-
 def _draw(assessment: VolumeAssessment, volume: Volume | None, measures: PhysicalMeasures | None) -> _PagePictures:
-    """Charts and pictures; 3D Slicer has no matplotlib unless someone installed it."""
-    if importlib.util.find_spec("matplotlib") is None:
+    """Charts and pictures, as far as they can be drawn here."""
+    if not can_draw():
         return _PagePictures()
     from CTQualityAssessmentLib.reporting.page_charts import profile_svg, spectrum_svg
 
     profile, left_out = profile_svg(assessment, measures)
     spectrum = spectrum_svg(measures) if measures else None
-    drawn = _PagePictures(_data("svg+xml", profile), tuple(left_out), spectrum and _data("svg+xml", spectrum))
+    drawn = _PagePictures(data_uri("svg+xml", profile), tuple(left_out), spectrum and data_uri("svg+xml", spectrum))
     if volume is None:
         return drawn
-    from CTQualityAssessmentLib.reporting.slice_panels import DISPLAY_WINDOW
+    from CTQualityAssessmentLib.reporting.slice_panels import maps_to_show, window_text
     from CTQualityAssessmentLib.reporting.slice_pictures import slice_pictures
 
     found, top = slice_pictures(volume, assessment)
@@ -132,23 +122,12 @@ def _draw(assessment: VolumeAssessment, volume: Volume | None, measures: Physica
         _PageSlice(
             f"{one.part.capitalize()} slice",
             slice_words(assessment, one.index, measures),
-            [(_data("png", p.png), p.shows, p.width, p.height) for p in one.pictures],
+            [(data_uri("png", p.png), p.shows, p.width, p.height) for p in one.pictures],
         )
         for one in found
     )
-    window = f"width {DISPLAY_WINDOW.width:g} HU, level {DISPLAY_WINDOW.level:g} HU"
-    return replace(drawn, slices=slices, attention_top=top, window=window)
-
-
-def _data(kind: str, content: bytes | str) -> str:
-    raw = content.encode("utf-8") if isinstance(content, str) else content
-    return f"data:image/{kind};base64,{base64.b64encode(raw).decode('ascii')}"
-
-
-def _gradient(colours: Any) -> str:
-    """A CSS gradient from left to right through colours of ``(n, 3)`` in 0 ... 1."""
-    steps = ", ".join("#" + "".join(f"{round(255 * part):02x}" for part in colour) for colour in colours)
-    return f"linear-gradient(to right, {steps})"
+    reading = next((map_reading(one) for one in maps_to_show(assessment)), "")
+    return replace(drawn, slices=slices, attention_top=top, map_reading=reading, window=window_text())
 
 
 def _scale(assessment: VolumeAssessment) -> dict[str, Any]:
@@ -159,7 +138,7 @@ def _scale(assessment: VolumeAssessment) -> dict[str, Any]:
         return None if score is None else round(100 * score / MAX_SCORE, 2)
 
     return {
-        "colours": _gradient(QUALITY.rgb(16)),
+        "colours": css_gradient(QUALITY.rgb(16)),
         "grades": [(word, place(float(n))) for n, (word, _) in enumerate(GRADES)],
         "mean": place(summary.mean),
         "low": place(summary.minimum),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from CTQualityAssessmentLib.measures import PhysicalMeasures
-from CTQualityAssessmentLib.results import FAIR_SCORE, VolumeAssessment
+from CTQualityAssessmentLib.results import FAIR_SCORE, MAP_KINDS, AttentionMap, VolumeAssessment
 
 DISCLAIMER = "A research tool, not a medical device; do not judge denoised images by this score alone."
 
@@ -116,6 +116,20 @@ def slice_words(assessment: VolumeAssessment, index: int, measures: PhysicalMeas
     return ", ".join(parts)
 
 
+def spread_reading(assessment: VolumeAssessment) -> str:
+    """How to read the grey band of the curve; empty where the network gives no distribution."""
+    if not any(one.sd is not None for one in assessment.slices):
+        return ""
+    return ", the grey band one standard deviation of the network's own distribution (not an error against readers)"
+
+
+def map_reading(shown: AttentionMap) -> str:
+    """How to read the colours of a map."""
+    kind = MAP_KINDS[shown.kind]
+    stage = f", in stage {shown.stage} of the network" if shown.stage else ""
+    return f"{kind.quantity}, relative to an even spread (1, transparent){stage}. {kind.note}"
+
+
 def dose_text(assessment: VolumeAssessment) -> list[tuple[str, str]]:
     """Label and range over the slices of what their own headers say about dose; empty where they say nothing."""
     found = []
@@ -142,7 +156,9 @@ def not_the_score(assessment: VolumeAssessment) -> list[str]:
         "It is not a measure of dose or of the scanner; the physical measures are nearer to that.",
         "It is not fit to judge a denoised or iteratively reconstructed image alone: a smoother image can score higher "
         "while it shows less.",
-        "The standard deviation is the network's own doubt. It is not calibrated against readers.",
+        "The standard deviation is the network's own doubt. It is not calibrated against readers."
+        if spread_reading(assessment)
+        else "It comes without a measure of its own doubt: this network gives a number and nothing else.",
         "A slice without a score is not a bad slice: the program does not know.",
         "Scores of different weights cannot be compared: compare the SHA-256 below first.",
     ]

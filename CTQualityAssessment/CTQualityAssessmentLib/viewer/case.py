@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -26,13 +25,14 @@ from CTQualityAssessmentLib.mrml.assessment_nodes import (
     find_assessments,
     remove_assessment,
 )
+from CTQualityAssessmentLib.mrml.denoised_nodes import remove_denoised
 from CTQualityAssessmentLib.mrml.removal import remove_nodes
 from CTQualityAssessmentLib.mrml.scene import nodes_of_class
 from CTQualityAssessmentLib.mrml.scene_file import load_scene
 from CTQualityAssessmentLib.mrml.volume_nodes import add_volume, ijk_to_ras, volume_from_node
 from CTQualityAssessmentLib.reading import SeriesInfo, read_volume
 from CTQualityAssessmentLib.reporting.measures_file import read_measures
-from CTQualityAssessmentLib.results import AttentionMap, VolumeAssessment
+from CTQualityAssessmentLib.results import AttentionMap, VolumeAssessment, map_of_title
 from CTQualityAssessmentLib.volume import AcquisitionFacts, Volume
 
 SCENE = "scene.mrb"
@@ -160,7 +160,8 @@ def drop_denoised(scene: slicer.vtkMRMLScene, case: Case) -> None:
     """Take the denoised volume away; harmless where there is none."""
     denoised, case.denoised = case.denoised, None
     if denoised is not None:
-        remove_nodes(scene, [*denoised.boxes, denoised.node])
+        remove_nodes(scene, denoised.boxes)
+        remove_denoised(scene, case.node)
         shutil.rmtree(denoised.folder, ignore_errors=True)
 
 
@@ -204,10 +205,11 @@ def _attention_map(
     assessment: VolumeAssessment, volume_node: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMRMLScalarVolumeNode
 ) -> AttentionMap | None:
     """The map that an overlay was made from, so that a scene saved again holds it; None for a renamed node."""
-    named = re.fullmatch(r"Attention (\w+) stage (\d)", node.GetName())
+    named = map_of_title(node.GetName())
     if named is None:
         return None
+    kind, name, stage = named
     values = slicer.util.arrayFromVolume(node).astype(np.float32)
     values[values < 0] = np.nan
     to_input_voxels = np.linalg.solve(ijk_to_ras(volume_node), ijk_to_ras(node))
-    return AttentionMap(named[1], int(named[2]), values, np.array(assessment.geometry.ijk_to_ras) @ to_input_voxels)
+    return AttentionMap(name, stage, values, np.array(assessment.geometry.ijk_to_ras) @ to_input_voxels, kind)

@@ -10,12 +10,14 @@ from typing import Any
 
 import slicer
 
-from CTQualityAssessmentLib.assessment.denoising import blend, unexamined
+from CTQualityAssessmentLib.assessment.denoising import blend
 from CTQualityAssessmentLib.denoising import DenoisingReport, Strength
 from CTQualityAssessmentLib.errors import CTQAError
-from CTQualityAssessmentLib.mrml.denoised_nodes import add_denoised, change_denoised
+from CTQualityAssessmentLib.mrml.denoised_nodes import keep_examination, put_denoised
 from CTQualityAssessmentLib.mrml.finding_nodes import add_findings
 from CTQualityAssessmentLib.mrml.removal import remove_nodes
+from CTQualityAssessmentLib.mrml.volume_nodes import image_of
+from CTQualityAssessmentLib.reporting.denoising_words import measure_rows
 from CTQualityAssessmentLib.viewer.assessing import Assessing
 from CTQualityAssessmentLib.viewer.board import Board, Tasks, busy
 from CTQualityAssessmentLib.viewer.case import Case, Denoised, drop_denoised, shared
@@ -112,16 +114,15 @@ class Denoising:
         if self._opened.compares_denoised:
             self._opened.end_comparison()
         drop_denoised(self._scene, case)
-        node, _ = add_denoised(self._scene, case.node, volume, report)
+        node = self._put(case, volume, report)
         case.denoised = Denoised(folder, model, shared(volume, node), node, report)
         self._opened.show_denoised()
 
     async def _change(self, strength: Strength) -> None:
         case, denoised = self._opened.case, self._denoised
         result = await asyncio.to_thread(_with_strength, denoised.folder, case.volume, strength)
-        report = denoised.reports.get(strength) or unexamined(denoised.report, strength)
-        change_denoised(denoised.node, result, report)
-        denoised.volume = shared(result, denoised.node)
+        report = denoised.reports.get(strength) or denoised.report.at_strength(strength)
+        denoised.volume = shared(result, self._put(case, result, report))
         self._report(case, report)
         if self._opened.compares_denoised:
             await self._opened.compare_denoised()
@@ -139,10 +140,16 @@ class Denoising:
         # The network's seconds are those of its own run.
         self._report(case, replace(report, seconds=denoised.report.seconds))
 
+    def _put(self, case: Case, volume: Volume, report: DenoisingReport) -> slicer.vtkMRMLScalarVolumeNode:
+        """The node with these voxels: a new one, or the one before, so that views stay."""
+        image = image_of(volume.hu)
+        return put_denoised(self._scene, case.node, image, volume.acquisition_axis, report).volume
+
     def _report(self, case: Case, report: DenoisingReport) -> None:
         """What was looked at replaces what was known of this strength; boxes follow."""
         denoised = case.denoised
         denoised.report = denoised.reports[report.strength] = report
+        keep_examination(self._scene, case.node, report, measure_rows(report))
         remove_nodes(self._scene, denoised.boxes)
         denoised.boxes = (
             add_findings(self._scene, case.node, case.volume, report.findings) if report.findings is not None else []

@@ -228,7 +228,8 @@ class Opened:
         display = node.GetDisplayNode() if node is not None else None
         upper = display.GetWindowLevelMax() if display is not None else 0.0
         shown = (display.GetLowerThreshold(), display.GetUpperThreshold()) if display is not None else (0.0, 0.0)
-        self._board.tell(legend=legend_of(name, upper), threshold=threshold_of(name, upper, *shown))
+        title = node.GetName() if node is not None else ""
+        self._board.tell(legend=legend_of(name, upper, title), threshold=threshold_of(name, upper, *shown, title))
 
     def show_layout(self, layout: str, alone: str) -> None:
         """Show the views of a layout; of "one" the view ``alone``."""

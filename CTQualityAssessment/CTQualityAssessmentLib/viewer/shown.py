@@ -19,7 +19,14 @@ from CTQualityAssessmentLib.reporting.denoising_words import DENOISING_DISCLAIME
 from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS, range_text, reason_text, value_text
 from CTQualityAssessmentLib.reporting.web_page import refused_ranges
 from CTQualityAssessmentLib.reporting.words import DISCLAIMER, FACT_LABELS, fact_text, headline
-from CTQualityAssessmentLib.results import MAX_SCORE, SliceAssessment, VolumeAssessment
+from CTQualityAssessmentLib.results import (
+    MAP_KINDS,
+    MAX_SCORE,
+    MapKind,
+    SliceAssessment,
+    VolumeAssessment,
+    map_of_title,
+)
 from CTQualityAssessmentLib.volume import Volume
 
 
@@ -29,31 +36,46 @@ def palette(map_: str) -> list[str]:
     return ["#" + "".join(f"{round(255 * c):02x}" for c in colour) for colour in colours]
 
 
-def legend_of(overlay: str, upper: float) -> dict[str, Any] | None:
-    """Title, ends and colours of an overlay by its name; ``upper`` is the high end of an attention map."""
-    if overlay == "quality":
-        return {"title": "Quality", "low": "0 Bad", "high": "4 Excellent", "colours": palette("quality")}
-    if overlay:
-        return {"title": "Attention", "low": "1 even", "high": f"{upper:.1f} x", "colours": palette("attention")}
-    return None
-
-
-def threshold_of(overlay: str, upper: float, shown_from: float, shown_to: float) -> dict[str, Any] | None:
-    """The slider that hides what is not looked for: good slices of the quality, low attention.
+def legend_of(overlay: str, upper: float, title: str) -> dict[str, Any] | None:
+    """Title, ends, colours and meaning of an overlay by its name.
 
     Args:
         overlay: its name; None comes back without one.
-        upper: high end of an attention map.
+        upper: high end of a map.
+        title: of the overlay in the scene.
+    """
+    if overlay == "quality":
+        return {"title": "Quality", "low": "0 Bad", "high": "4 Excellent", "colours": palette("quality"), "note": ""}
+    if overlay:
+        kind = _kind(title)
+        ends = {"low": "1 even", "high": f"{upper:.1f} x", "colours": palette("attention")}
+        return {"title": kind.title, **ends, "note": kind.note}
+    return None
+
+
+def _kind(title: str) -> MapKind:
+    """The kind of the map that an overlay shows; a renamed one counts as attention, which all were once."""
+    named = map_of_title(title)
+    return MAP_KINDS[named[0] if named else "attention"]
+
+
+def threshold_of(overlay: str, upper: float, shown_from: float, shown_to: float, title: str) -> dict[str, Any] | None:
+    """The slider that hides what is not looked for: good slices of the quality, low values of a map.
+
+    Args:
+        overlay: its name; None comes back without one.
+        upper: high end of a map.
         shown_from: lowest value that the display shows.
         shown_to: highest.
+        title: of the overlay in the scene.
     """
     if not overlay:
         return None
     quality = overlay == "quality"
     low, high = (0.0, MAX_SCORE) if quality else (1.0, upper)
     value = min(max(shown_to if quality else shown_from, low), high)
-    title = "Show scores up to" if quality else "Show attention from"
-    return {"title": title, "low": low, "high": high, "value": round(value, 2), "unit": "" if quality else " x"}
+    words = "Show scores up to" if quality else f"Show {_kind(title).title} from"
+    return {"title": words, "low": low, "high": high, "value": round(value, 2), "unit": "" if quality else " x"}
 
 
 def series_of(found: Sequence[SeriesInfo], chosen: str | None) -> dict[str, Any]:

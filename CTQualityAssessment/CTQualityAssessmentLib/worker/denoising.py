@@ -106,13 +106,11 @@ class DenoisingWork:
         self, request: DenoiseRequest, earlier: str, volume: Volume, strength: Strength
     ) -> tuple[Volume, DenoisingReport]:
         """The network's answer of an earlier request, and its report as nobody had looked at it yet."""
-        from CTQualityAssessmentLib.assessment.denoising import unexamined
-
         full, report = read_denoised(Path(earlier), volume, full=True)
         model = self._loaded(request.model, report.device)
         if report.model.sha256 != model.identity.sha256:
             raise BadRequestError("the earlier result is of another model")
-        return full, unexamined(report, strength)
+        return full, report.at_strength(strength)
 
     def _loaded(self, name: str | None, device: str) -> LoadedDenoiser:
         from CTQualityAssessmentLib.models import DEFAULT_DENOISER, load_denoiser

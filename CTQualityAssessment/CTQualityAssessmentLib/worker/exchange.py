@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from CTQualityAssessmentLib.assessment.difference import VolumeDifference
 from CTQualityAssessmentLib.denoising import DenoisingReport
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.measures import PhysicalMeasures
 from CTQualityAssessmentLib.results import AttentionMap, VolumeAssessment
 from CTQualityAssessmentLib.volume import AcquisitionFacts, SliceExposure, Volume
-from CTQualityAssessmentLib.worker.protocol import VolumeRequest
+from CTQualityAssessmentLib.worker.protocol import SubtractRequest, VolumeRequest
 
 ASSESSMENT = "assessment.json"
 ATTENTION = "attention.npz"
@@ -25,6 +26,7 @@ MEASURES = "measures.json"
 #: With the strength asked for; the network's own answer, where that is another one.
 DENOISED, FULLY_DENOISED = "denoised.npy", "fully_denoised.npy"
 DENOISING = "denoising.json"
+DIFFERENCE, DIFFERENCE_FACTS = "difference.npy", "difference.json"
 
 
 class ExchangeError(CTQAError):
@@ -77,13 +79,25 @@ def read_volume_file(request: VolumeRequest) -> Volume:
         raise ExchangeError from error
 
 
+def read_second_volume(request: SubtractRequest) -> Volume:
+    """The volume that is compared, mapped.
+
+    Raises:
+        ExchangeError: the file is missing, damaged or describes no volume.
+    """
+    fields = {"id": request.id, "folder": request.folder, "array": request.second}
+    return read_volume_file(
+        VolumeRequest(**fields, ijk_to_ras=request.second_ijk_to_ras, acquisition_axis=request.second_acquisition_axis)
+    )
+
+
 def write_result(folder: Path, assessment: VolumeAssessment) -> None:
     """Write the assessment and its attention maps into ``folder``, each complete or not at all."""
     if assessment.attention:
         arrays: dict[str, NDArray[Any]] = {}
         for n, one in enumerate(assessment.attention):
             arrays |= {f"values_{n}": one.values, f"affine_{n}": one.ijk_to_ras}
-        names = [[one.temperature, str(one.stage)] for one in assessment.attention]
+        names = [[one.kind, one.name, str(one.stage or "")] for one in assessment.attention]
         part = folder / f".{ATTENTION}"
         with part.open("wb") as file:
             np.savez(file, names=np.array(names), **arrays)
@@ -148,7 +162,7 @@ def write_denoising(folder: Path, report: DenoisingReport) -> None:
 
 
 def read_denoising(folder: Path) -> DenoisingReport:
-    """The report alone.
+    """The report that :func:`write_denoising` wrote.
 
     Raises:
         ExchangeError: the file is missing or damaged.
@@ -170,8 +184,8 @@ def read_denoised(folder: Path, original: Volume, *, full: bool = False) -> tupl
     Raises:
         ExchangeError: a file is missing, damaged or of another volume.
     """
-    report = read_denoising(folder)
     try:
+        report = read_denoising(folder)
         name = FULLY_DENOISED if full and not report.strength.full else DENOISED
         hu = np.load(folder / name, allow_pickle=False)
         if hu.shape != original.hu.shape or hu.dtype != np.int16:
@@ -181,9 +195,36 @@ def read_denoised(folder: Path, original: Volume, *, full: bool = False) -> tupl
         raise ExchangeError from error
 
 
+def write_difference(folder: Path, found: VolumeDifference) -> None:
+    """Write a difference into ``folder``, complete or not at all."""
+    part = folder / f".{DIFFERENCE}"
+    with part.open("wb") as file:
+        np.save(file, found.hu, allow_pickle=False)
+    part.replace(folder / DIFFERENCE)
+    plain = {name: value for name, value in vars(found).items() if name != "hu"}
+    part = folder / f".{DIFFERENCE_FACTS}"
+    part.write_text(json.dumps(plain, allow_nan=False), encoding="utf-8")
+    part.replace(folder / DIFFERENCE_FACTS)
+
+
+def read_difference(folder: Path) -> VolumeDifference:
+    """The difference that :func:`write_difference` wrote; its voxels are mapped, not read.
+
+    Raises:
+        ExchangeError: a file is missing or damaged.
+    """
+    try:
+        plain = json.loads((folder / DIFFERENCE_FACTS).read_text(encoding="utf-8"))
+        plain["slices"] = tuple(None if one is None else tuple(one) for one in plain["slices"])
+        return VolumeDifference(hu=np.load(folder / DIFFERENCE, mmap_mode="r", allow_pickle=False), **plain)
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        raise ExchangeError from error
+
+
 def _attention(path: Path) -> Iterable[AttentionMap]:
     if not path.exists():
         return
     with np.load(path, allow_pickle=False) as stored:
-        for n, (temperature, stage) in enumerate(stored["names"].tolist()):
-            yield AttentionMap(temperature, int(stage), stored[f"values_{n}"], stored[f"affine_{n}"])
+        for n, (kind, name, stage) in enumerate(stored["names"].tolist()):
+            numbered = int(stage) if stage else None
+            yield AttentionMap(name, numbered, stored[f"values_{n}"], stored[f"affine_{n}"], kind)

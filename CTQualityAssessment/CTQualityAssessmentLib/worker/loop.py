@@ -17,7 +17,13 @@ from typing import IO, TYPE_CHECKING, Any
 
 from CTQualityAssessmentLib import __version__
 from CTQualityAssessmentLib.worker.denoising import DenoisingWork
-from CTQualityAssessmentLib.worker.exchange import read_volume_file, write_measured, write_result
+from CTQualityAssessmentLib.worker.exchange import (
+    read_second_volume,
+    read_volume_file,
+    write_difference,
+    write_measured,
+    write_result,
+)
 from CTQualityAssessmentLib.worker.faults import describe, is_out_of_memory
 from CTQualityAssessmentLib.worker.protocol import (
     CLOSING_SECONDS,
@@ -27,6 +33,7 @@ from CTQualityAssessmentLib.worker.protocol import (
     DenoiseRequest,
     MeasureRequest,
     RunCancelledError,
+    SubtractRequest,
     VolumeRequest,
     decode,
     encode,
@@ -39,7 +46,7 @@ if TYPE_CHECKING:
 
 Send = Callable[[dict[str, Any]], None]
 _REQUESTS: dict[str, type[VolumeRequest]] = {
-    kind.KIND: kind for kind in (AssessRequest, MeasureRequest, DenoiseRequest)
+    kind.KIND: kind for kind in (AssessRequest, MeasureRequest, DenoiseRequest, SubtractRequest)
 }
 
 
@@ -77,6 +84,8 @@ class Worker:
                     self._measure(request)
                 elif isinstance(request, DenoiseRequest):
                     self._denoise(request)
+                elif isinstance(request, SubtractRequest):
+                    self._subtract(request)
                 else:
                     self._assess(request)
             except Exception as error:
@@ -155,6 +164,22 @@ class Worker:
             raise RunCancelledError
         write_measured(Path(request.folder), measures)
         self._send({"t": "done", "id": request.id, "partial": measures.partial, "folder": request.folder})
+
+    def _subtract(self, request: SubtractRequest) -> None:
+        from CTQualityAssessmentLib.assessment.difference import volume_difference
+
+        cancelled = self._stopped(request)
+        told = _ProgressMessages(self._send, request.id)
+
+        def progress(done: int, total: int, message: str) -> None:
+            if cancelled():  # a part of a difference is of no use
+                raise RunCancelledError
+            told(done, total, message)
+
+        progress(0, 0, "Comparing")
+        first, second = read_volume_file(request), read_second_volume(request)
+        write_difference(Path(request.folder), volume_difference(first, second, progress=progress))
+        self._send({"t": "done", "id": request.id, "partial": False, "folder": request.folder})
 
     def _denoise(self, request: DenoiseRequest) -> None:
         from CTQualityAssessmentLib.models import load_bundle

@@ -11,6 +11,7 @@ Host to worker::
     {"t": "assess", "id": "7", "path": "/ct", "series": "2", "folder": "/private/7", ...}
     {"t": "measure", "id": "8", "array": "/private/hu.npy", "ijk_to_ras": [[...], ...], "folder": "/private/8", ...}
     {"t": "denoise", "id": "9", "array": "/private/hu.npy", "ijk_to_ras": [[...], ...], "folder": "/private/9", ...}
+    {"t": "subtract", "id": "10", "array": "/private/a.npy", "second": "/private/b.npy", "folder": "/private/10", ...}
     {"t": "cancel", "id": "7"}          stop at the next batch; what was scored is kept
     {"t": "quit"}                       the same as closing the input
 
@@ -20,7 +21,8 @@ on ``/dev/shm`` is shared memory) or ``path`` (anything that ``ctqa assess`` rea
 other; a cancel for one that still waits drops it.
 
 ``measure`` asks for the physical measures, which need no torch, see :class:`MeasureRequest`. ``denoise`` asks for the
-same volume with less noise and for what that changed, see :class:`DenoiseRequest`.
+same volume with less noise and for what that changed, see :class:`DenoiseRequest`. ``subtract`` asks for the difference
+of two volumes, which needs no torch either, see :class:`SubtractRequest`.
 
 Worker to host::
 
@@ -44,8 +46,9 @@ holds ``assessment.json`` and, where attention was asked for, ``attention.npz``;
 that. ``denoised`` says that the folder holds the voxels and the report, which lacks what is still to be looked at:
 lesions, measures, findings; after ``done`` it holds the report as far as the run came (``partial`` after a cancel).
 Both are read with :func:`~CTQualityAssessmentLib.worker.exchange.read_denoised`; a cancel before ``denoised`` leaves
-nothing. ``pid`` is the process that works: under a launcher another one than the host started. ``kind`` is one of
-:data:`ERROR_KINDS`. No message holds a patient tag, UID or date, and none but ``folder`` a path.
+nothing. After a ``subtract`` read :func:`~CTQualityAssessmentLib.worker.exchange.read_difference`. ``pid`` is the
+process that works: under a launcher another one than the host started. ``kind`` is one of :data:`ERROR_KINDS`. No
+message holds a patient tag, UID or date, and none but ``folder`` a path.
 """
 
 from __future__ import annotations
@@ -156,6 +159,27 @@ class MeasureRequest(VolumeRequest):
     KIND = "measure"
 
     preview: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubtractRequest(VolumeRequest):
+    """Two volumes, the second to be taken minus the first, on the grid of the first.
+
+    Attributes:
+        second: as ``array``, of the second volume.
+        second_ijk_to_ras, second_acquisition_axis: of it.
+    """
+
+    KIND = "subtract"
+
+    second: str = ""
+    second_ijk_to_ras: list[list[float]] | None = None
+    second_acquisition_axis: int = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.second or self.second_ijk_to_ras is None:
+            raise BadRequestError("it names no second volume")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -98,9 +98,7 @@ def test_storage_order_does_not_change_what_is_read(model):
 def test_attention_grids_cover_the_slices_they_belong_to(model):
     volume = volume_of(patient())
     result = assess_volume(volume, model, attention_stages=(1, 3))
-    assert {(m.stage, m.temperature) for m in result.attention} == {
-        (s, t) for s in (1, 3) for t in ("scan", "read", "focus")
-    }
+    assert {(m.stage, m.name) for m in result.attention} == {(s, t) for s in (1, 3) for t in ("scan", "read", "focus")}
     slices = volume.canonical_slices()
     for one in result.attention:
         n, rows, columns = one.values.shape

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 
+import jsonschema
 import numpy as np
 import pytest
 from CTQualityAssessmentLib.cli import app
@@ -14,6 +15,7 @@ from CTQualityAssessmentLib.denoising import BeforeAfter, DenoisingReport, Reten
 from CTQualityAssessmentLib.reading import originals, read_volume
 from CTQualityAssessmentLib.reading.errors import MultiFrameError, NotDicomError
 from CTQualityAssessmentLib.reporting import volume_file
+from CTQualityAssessmentLib.reporting.denoising_file import denoising_schema
 from CTQualityAssessmentLib.reporting.denoising_words import report_lines
 from CTQualityAssessmentLib.reporting.volume_file import ShearedGridError, check_format, write_volume
 from CTQualityAssessmentLib.results import ModelIdentity
@@ -221,6 +223,7 @@ def test_the_command_writes_what_was_asked_for_and_names_nobody_outside_the_dico
         "denoised.nii.gz",
         "denoising.json",
         "dicom",
+        "index.html",
         "residual.nii.gz",
     ]
     found, taken = read_volume(out / "denoised.nii.gz").hu, read_volume_raw(out / "residual.nii.gz")
@@ -231,13 +234,18 @@ def test_the_command_writes_what_was_asked_for_and_names_nobody_outside_the_dico
     report = json.loads((out / "denoising.json").read_text())
     assert report["strength"] == {"lung": 0.0, "soft_tissue": 1.0, "bone": 1.0} and report["slices_denoised"] == 4
     assert report["model"]["name"] == "tiny" and len(report["retention"]) == 3
-    said = result.output + (out / "denoising.json").read_text()
+    jsonschema.Draft202012Validator(denoising_schema()).validate(report)
+    said = result.output + (out / "denoising.json").read_text() + (out / "index.html").read_text(encoding="utf-8")
     assert STATEMENT in said and "Lesion signal" in said
     for secret in PATIENT.values():
         assert secret not in said
     run(tmp_path / "ct", "--out", out, "--model", "tiny", "--format", "nrrd", "--no-guard", "--no-measures")
     assert not (out / "dicom").exists(), "the series of an earlier run stayed"
-    assert sorted(p.name for p in out.iterdir() if p.is_file()) == ["denoised.nrrd", "denoising.json"]
+    assert sorted(p.name for p in out.iterdir() if p.is_file()) == [
+        "denoised.nrrd",
+        "denoising.json",
+        "index.html",
+    ]
 
 
 def read_volume_raw(path):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
+import zipfile
 
 import numpy as np
 import pytest
@@ -126,6 +128,35 @@ def test_what_cannot_be_read_is_told(tmp_path):
         ("c", True, False),
     ]
     assert found[0].label == "2 file(s) or folder(s)" and "MR" in found[2].skipped
+
+
+def test_looking_into_zips_writes_nothing_anywhere(tmp_path, monkeypatch):
+    """The look for series may meet a thousand zips of patients: none may end in the computer's temporary folder."""
+    shutil.make_archive(str(tmp_path / "d"), "zip", write_series(tmp_path / "z" / "x", body(3))[0].parent)
+    expected = find_inputs(tmp_path / "z")
+    shutil.rmtree(tmp_path / "z")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "there is no such folder"))
+    (found,) = find_inputs(tmp_path)
+    assert (found.label, found.identity, found.damaged) == (expected[0].label, expected[0].identity, None)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (lambda zipped: zipped.writestr("../evil.dcm", b"x"), "leads out"),
+        (lambda zipped: [zipped.writestr(f"{n}.dcm", bytes(64 * 1024**2)) for n in range(5)], "hundredfold"),
+        (lambda zipped: [zipped.writestr(f"{n}", b"") for n in range(20_001)], "limit of 20000 files"),
+        (lambda zipped: zipped.writestr("a.dcm", b"x", zipfile.ZIP_LZMA), "unusual way"),
+        (lambda zipped: None, "no file in it"),
+    ],
+    ids=["path", "bomb", "many", "lzma", "empty"],
+)
+def test_a_hostile_zip_is_a_row_with_its_reason(tmp_path, content, words):
+    """One bad archive must not end the batch, fill the disk or the memory."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as zipped:
+        content(zipped)
+    (found,) = find_inputs(tmp_path)
+    assert words in found.damaged
 
 
 def test_results_inside_the_input_are_passed_over(tmp_path):

@@ -50,6 +50,18 @@ def written(folder, path, scores=None, measures=None, **changes):
     return volume, source, assessment, {name: folder / name for name in names}
 
 
+def test_grad_cam_is_filed_under_its_own_name(tmp_path):
+    """An archive must not keep what moved the score as attention."""
+    write_series(tmp_path / "ct", body(3))
+    volume, source = read_with_source(tmp_path / "ct")
+    maps = [make_attention(volume, name, None, grid=GRID, kind="grad-cam") for name in ("raises", "lowers")]
+    (tmp_path / "out").mkdir()
+    names = write_dicom(tmp_path / "out", make_assessment(volume, attention=maps), source)
+    assert names[1:] == ("grad-cam-raises.dcm", "grad-cam-lowers.dcm")
+    found = dcmread(tmp_path / "out" / "grad-cam-lowers.dcm")
+    assert found.ContentLabel == "GRAD_CAM" and "Grad-CAM" in found.SeriesDescription
+
+
 def slice_of(volume, pixels):
     """Which slice of the volume has these HU, so that nothing is asked of the code under test."""
     (found,) = (k for k in range(len(volume.hu)) if np.array_equal(volume.hu[k], pixels))

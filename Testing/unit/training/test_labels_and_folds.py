@@ -7,10 +7,12 @@ import json
 import numpy as np
 import pytest
 import tifffile
+from scipy.ndimage import gaussian_filter
 
 from Training.data.augment import augment
 from Training.data.build import scan_settings
-from Training.data.challenge import LabelledImage, TrainingDataError, patient_folds, read_challenge_folder
+from Training.data.challenge import LabelledImage, TrainingDataError, read_challenge_folder
+from Training.data.folds import patient_folds
 from Training.data.surrogate import PUBLISHED_HISTOGRAM, SurrogateScore, dose_view_score, monotone
 from Training.metrics.agreement import band_plcc, bootstrap, krocc, overall, pair_order, plcc, srocc
 from Training.metrics.fidelity import FIDELITIES
@@ -112,6 +114,19 @@ def test_augmentation_moves_pixels_and_invents_none():
         changed = augment(image, np.random.default_rng(seed))
         assert changed.size == image.size and np.isin(changed[changed > 0], image).all()
         assert np.isin(augment(image, np.random.default_rng(seed), crop=32), image).all()
+
+
+def test_mild_affine_keeps_the_noise_that_decides_the_label():
+    """The published recipe turns and scales; smoothing the noise by it would raise a score that stays as it was."""
+    rng = np.random.default_rng(0)
+    noise = gaussian_filter(rng.normal(0, 1, (160, 160)), 0.8)  # as reconstructed noise is: correlated
+    image = (0.5 + 0.03 * noise / noise.std()).astype(np.float32)
+    shares = []
+    for seed in range(8):
+        changed = augment(image, np.random.default_rng(seed), kind="affine")
+        assert changed.shape == image.shape and changed.dtype == np.float32 and 0 <= changed.min() <= changed.max() <= 1
+        shares.append(changed[60:100, 60:100].std() / 0.03)
+    assert 0.9 < np.mean(shares) < 1.1 and np.ptp(shares) > 0
 
 
 def test_correlations_are_scipys_and_survive_constants():

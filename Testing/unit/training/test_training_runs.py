@@ -14,7 +14,7 @@ pytest.importorskip("accelerate")
 from CTQualityAssessmentLib.models import load_bundle
 from safetensors.torch import load_file
 
-from Training import evaluate, export
+from Training import bundle_folder, evaluate, export
 from Training.loop import Loop, RunError
 from Training.recipe import read_recipe
 from Training.train import learning_rate, split, train
@@ -76,7 +76,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(data, tmp_path, monkeypat
     monkeypatch.setattr(Loop, "save", save_then_die)
     with pytest.raises(Killed):
         train(recipe, tmp_path / "broken", save_every=7)
-    with pytest.raises(ValueError, match="not finished"):  # half-trained weights never become a bundle
+    with pytest.raises(RunError, match="not finished"):  # half-trained weights never become a bundle
         export.export(tmp_path / "broken", tmp_path)
     monkeypatch.setattr(Loop, "save", original)
     train(recipe, tmp_path / "broken", save_every=100)
@@ -145,7 +145,25 @@ def test_a_run_becomes_a_bundle_that_loads_and_is_evaluated(data, tmp_path, monk
 
     plain = recipe_for(data, tmp_path, network={**NETWORK, "temperatures": [1.0]}, name="plain")
     train(plain, tmp_path / "plain")
-    assert load_bundle(export.export(tmp_path / "plain", tmp_path / "models"), "cpu").temperatures == ("read",)
-    (data / "surrogate.json").rename(tmp_path / "surrogate.json")
-    with pytest.raises(ValueError, match="model card"):  # rated images must not ship under the words for simulated ones
-        export.export(tmp_path / "plain", tmp_path / "models")
+    assert load_bundle(export.export(tmp_path / "plain", tmp_path / "models"), "cpu").scorer.temperatures == ("read",)
+
+    (data / "surrogate.json").rename(tmp_path / "surrogate.json")  # somebody rated these: no word of a simulation
+    rated = export.export(tmp_path / "plain", tmp_path / "rated")
+    (tmp_path / "surrogate.json").rename(data / "surrogate.json")
+    metadata = json.loads((rated / "configs" / "metadata.json").read_text())
+    assert metadata["data_type"] == "rated" and not metadata["ctqa"]["simulated_labels"]
+    assert not metadata["ctqa"]["training_patients"], "names of a hospital's patients in the bundle"
+    words = (rated / "docs" / "README.md").read_text() + metadata["ctqa"]["statement"]
+    assert "rated images" in words and "surrogate" not in words and "simulat" not in words
+
+
+def test_only_bundles_that_ship_have_a_size_limit(data, tmp_path, monkeypatch):
+    train(recipe_for(data, tmp_path, phases=[{"steps": 1, "batch": 2, "lr": 1e-3}]), tmp_path / "run")
+    (tmp_path / "manifest.json").write_text("[]")
+    monkeypatch.setenv("CTQA_DATA", str(tmp_path))
+    monkeypatch.setattr(bundle_folder, "SIZE_LIMIT", 1000)
+    assert export.export(tmp_path / "run", tmp_path / "own").is_dir()
+    monkeypatch.setattr(bundle_folder, "SHIPPED", tmp_path / "shipped")
+    with pytest.raises(ValueError, match="more than a shipped bundle may"):
+        export.export(tmp_path / "run", tmp_path / "shipped")
+    assert not (tmp_path / "shipped" / "miniature").exists()

@@ -111,7 +111,7 @@ def test_the_worker_finds_what_the_library_finds_and_tells_it_slice_by_slice(hos
     result = read_result(tmp_path / "a")
     assert np.allclose(result.scores(), expected.scores(), atol=1e-5)
     assert (result.facts, result.warnings) == ({"modality": "CT", "kvp": 120.0}, expected.warnings)
-    assert [(m.temperature, m.stage) for m in result.attention] == [("scan", 3), ("read", 3), ("focus", 3)]
+    assert [(m.name, m.stage) for m in result.attention] == [("scan", 3), ("read", 3), ("focus", 3)]
     for found, wanted in zip(result.attention, expected.attention, strict=True):
         assert np.allclose(found.values, wanted.values, atol=1e-4) and np.allclose(found.ijk_to_ras, wanted.ijk_to_ras)
     rows = [m["slice"] for m in messages if m["t"] == "slice"]

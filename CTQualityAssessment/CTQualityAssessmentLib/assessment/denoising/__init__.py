@@ -1,12 +1,15 @@
 """Denoising of a volume, what it changes, and whether lesions survive it."""
 
-from CTQualityAssessmentLib.assessment.denoising.comparison import before_and_after, tissue_bias
+from CTQualityAssessmentLib.assessment.denoising.comparison import (
+    before_and_after,
+    spectra_before_and_after,
+    tissue_bias,
+)
 from CTQualityAssessmentLib.assessment.denoising.engine import Denoising, NotDenoisableError, denoise_volume, residual
 from CTQualityAssessmentLib.assessment.denoising.examination import (
     Examination,
     examine,
     report_of,
-    unexamined,
 )
 from CTQualityAssessmentLib.assessment.denoising.findings import find_lesions
 from CTQualityAssessmentLib.assessment.denoising.guard import lesions_kept, slice_denoiser
@@ -25,6 +28,6 @@ __all__ = [
     "report_of",
     "residual",
     "slice_denoiser",
+    "spectra_before_and_after",
     "tissue_bias",
-    "unexamined",
 ]

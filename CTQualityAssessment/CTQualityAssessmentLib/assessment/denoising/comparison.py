@@ -7,7 +7,7 @@ import numpy as np
 from CTQualityAssessmentLib.assessment.measures.slice_grid import block_means, slice_grid
 from CTQualityAssessmentLib.assessment.measures.tissues import tissue_masks
 from CTQualityAssessmentLib.calls import Cancelled, Progress, never, no_progress
-from CTQualityAssessmentLib.denoising import BeforeAfter, TissueBias
+from CTQualityAssessmentLib.denoising import BeforeAfter, SpectraBeforeAfter, TissueBias
 from CTQualityAssessmentLib.measures import PhysicalMeasures
 from CTQualityAssessmentLib.volume import Volume
 
@@ -18,7 +18,22 @@ _MOST_SLICES = 64
 
 def before_and_after(before: PhysicalMeasures, after: PhysicalMeasures) -> dict[str, BeforeAfter]:
     """The physical measures of the two volumes, side by side."""
-    return {name: BeforeAfter(getattr(before.volume, name), getattr(after.volume, name)) for name in _FIGURES}
+    return {
+        name: BeforeAfter(
+            getattr(before.volume, name), getattr(after.volume, name), _reason(name, before) or _reason(name, after)
+        )
+        for name in _FIGURES
+    }
+
+
+def spectra_before_and_after(before: PhysicalMeasures, after: PhysicalMeasures) -> SpectraBeforeAfter:
+    """The noise power spectra of the two volumes, side by side."""
+    return SpectraBeforeAfter(before.volume.noise_power, after.volume.noise_power)
+
+
+def _reason(name: str, measures: PhysicalMeasures) -> str | None:
+    code = measures.volume.missing.get(name)
+    return None if code is None else measures.reasons[code]
 
 
 def tissue_bias(

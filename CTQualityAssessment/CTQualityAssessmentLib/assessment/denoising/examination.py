@@ -6,7 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from CTQualityAssessmentLib.assessment.denoising.comparison import before_and_after, tissue_bias
+from CTQualityAssessmentLib.assessment.denoising.comparison import (
+    before_and_after,
+    spectra_before_and_after,
+    tissue_bias,
+)
 from CTQualityAssessmentLib.assessment.denoising.engine import Denoising
 from CTQualityAssessmentLib.assessment.denoising.findings import find_lesions
 from CTQualityAssessmentLib.assessment.denoising.guard import lesions_kept, slice_denoiser
@@ -52,20 +56,6 @@ def report_of(volume: Volume, found: Denoising, strength: Strength) -> Denoising
     )
 
 
-def unexamined(report: DenoisingReport, strength: Strength) -> DenoisingReport:
-    """The report of the same denoising with another strength, at which nobody has looked yet."""
-    return replace(
-        report,
-        strength=strength,
-        retention=(),
-        measures=None,
-        bias=None,
-        scores=None,
-        findings=None,
-        warnings=tuple(one for one in report.warnings if one != SCORER_WARNING),
-    )
-
-
 def examine(
     report: DenoisingReport,
     original: Volume,
@@ -87,13 +77,15 @@ def examine(
         cancelled: asked between slices.
     """
     calls = {"progress": progress, "cancelled": cancelled}
+    report = replace(report, input_sha256=original.voxel_sha256(), result_sha256=result.voxel_sha256())
     if wanted.guard and not cancelled():
         report = replace(report, retention=lesions_kept(original, slice_denoiser(model, report.strength), **calls))
     if wanted.measures and not cancelled():
         before, after = measure_volume(original, **calls), measure_volume(result, **calls)
         bias = tissue_bias(original, result, **calls)
         if not (before.partial or after.partial or cancelled()):
-            report = replace(report, measures=before_and_after(before, after), bias=bias)
+            spectra = spectra_before_and_after(before, after)
+            report = replace(report, measures=before_and_after(before, after), noise_power=spectra, bias=bias)
     if wanted.findings and not cancelled():
         sides = [find_lesions(one, model, **calls) for one in (original, result)]
         if not cancelled():

@@ -78,21 +78,19 @@ def lesions_kept(
     found = []
     for number, test in enumerate(tests):
         rng = np.random.default_rng([seed, number])
-        shares: list[float] = []
-        used = 0
+        shares: dict[int, list[float]] = {}
         for k in _spread(volume.slice_count, 3 * slices):
             if cancelled():
                 return tuple(found)
-            if used == slices:
+            if len(shares) == slices:
                 break
             if prepare_slice(volume, canonical, k).refusal is not None:
                 continue
             kept = _slice_shares(np.asarray(canonical.hu[k], dtype=np.float32), row_column_mm, test, denoise, rng)
             if kept:
-                used += 1
-                shares += kept
-                progress(number * slices + used, len(tests) * slices, "Looking whether lesions survive")
-        found.append(_retention(test, shares, used))
+                shares[k] = kept
+                progress(number * slices + len(shares), len(tests) * slices, "Looking whether lesions survive")
+        found.append(_retention(test, shares))
     progress(len(tests) * slices, len(tests) * slices, "Looking whether lesions survive")
     return tuple(found)
 
@@ -130,10 +128,13 @@ def _slice_shares(
     return [float((left * lesion).sum() / (lesion * lesion).sum()) for lesion in lesions]
 
 
-def _retention(test: LesionTest, shares: list[float], slices: int) -> Retention:
+def _retention(test: LesionTest, shares: dict[int, list[float]]) -> Retention:
+    """``shares`` of the lesions of each slice."""
     if not shares:
         return Retention(test.diameter_mm, test.contrast_hu, test.tissue)
-    values = np.array(shares)
+    values = np.concatenate([np.array(one) for one in shares.values()])
+    by_slice = {k: float(np.mean(one)) for k, one in shares.items()}
+    least = min(by_slice, key=lambda k: (by_slice[k], k))
     rng = np.random.default_rng(0)
     means = values[rng.integers(0, len(values), (_REPEATS, len(values)))].mean(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])
@@ -142,10 +143,12 @@ def _retention(test: LesionTest, shares: list[float], slices: int) -> Retention:
         test.contrast_hu,
         test.tissue,
         lesions=len(values),
-        slices=slices,
+        slices=len(shares),
         kept=float(values.mean()),
         interval=(float(low), float(high)),
         lowest_tenth=float(np.percentile(values, 10)),
+        least_slice=least,
+        least_slice_kept=by_slice[least],
     )
 
 

@@ -68,8 +68,11 @@ MEASURES: dict[str, tuple[Code, Code]] = {
     "ssde_mgy": (Code("113930", "DCM", "Size Specific Dose Estimate"), _MGY),
 }
 
-#: What a map holds.
-ATTENTION = Code("attention", SCHEME, "Attention relative to an even spread")
+#: What a map of each kind holds.
+MAPS = {
+    "attention": Code("attention", SCHEME, "Attention relative to an even spread"),
+    "grad-cam": Code("grad-cam", SCHEME, "Grad-CAM relative to an even spread"),
+}
 
 
 def our_scheme() -> CodingSchemeIdentificationItem:

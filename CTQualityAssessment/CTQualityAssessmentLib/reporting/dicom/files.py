@@ -23,7 +23,7 @@ REPORT = "report.dcm"
 def write_dicom(
     folder: Path, assessment: VolumeAssessment, source: SourceSeries, measures: PhysicalMeasures | None = None
 ) -> tuple[str, ...]:
-    """Write ``report.dcm`` and one ``attention-<temperature>-stage<n>.dcm`` for each attention map.
+    """Write ``report.dcm`` and one parametric map for each map, such as ``attention-scan-stage3.dcm``.
 
     They carry the patient's name and number, the study's dates and the UIDs of the images, as in the source, so that an
     archive can file them there.
@@ -40,8 +40,7 @@ def write_dicom(
         objects = {REPORT: structured_report(assessment, source, measures)}
         maps_series = UID()
         for number, attention in enumerate(assessment.attention, start=1):
-            name = f"attention-{attention.temperature}-stage{attention.stage}.dcm"
-            objects[name] = parametric_map(assessment, attention, source, maps_series, number)
+            objects[f"{attention.file_stem}.dcm"] = parametric_map(assessment, attention, source, maps_series, number)
         for name, one in objects.items():
             one.save_as(folder / name, enforce_file_format=True)
     return tuple(objects)

@@ -1,6 +1,6 @@
-"""``attention-*.dcm``: where the network looked, as parametric maps that lie on the source images.
+"""``attention-*.dcm``, ``grad-cam-*.dcm``: a network's maps, as parametric maps that lie on the source images.
 
-One map for each temperature and stage, one frame for each source image, float32, on the network's own coarser grid with
+One object for each map, one frame for each source image, float32, on the network's own coarser grid with
 its own pixel size and position. A frame lies exactly in the plane of its image, also where the images are unevenly
 spaced or the gantry is tilted.
 """
@@ -34,7 +34,7 @@ from CTQualityAssessmentLib.reporting.dicom.header import (
     reference,
     reference_item,
 )
-from CTQualityAssessmentLib.results import AttentionMap, VolumeAssessment
+from CTQualityAssessmentLib.results import MAP_KINDS, AttentionMap, VolumeAssessment
 
 #: Declared as padding: frames of slices without a score. Attention is never negative.
 PADDING = -1.0
@@ -44,7 +44,7 @@ _TO_LPS = np.array([-1.0, -1.0, 1.0])
 def parametric_map(
     assessment: VolumeAssessment, attention: AttentionMap, source: SourceSeries, series_uid: str, number: int
 ) -> ParametricMap:
-    """One attention map as a DICOM object.
+    """One map as a DICOM object.
 
     Args:
         assessment: whose map it is.
@@ -73,27 +73,28 @@ def parametric_map(
     )
     orientation = PlaneOrientationSequence(CoordinateSystemNames.PATIENT, _orientation(attention).ravel().tolist())
     planes = [PlanePositionSequence(CoordinateSystemNames.PATIENT, one.tolist()) for one in positions]
-    name = f"{attention.temperature}, stage {attention.stage}"
+    kind = MAP_KINDS[attention.kind]
+    name = attention.name + (f", stage {attention.stage}" if attention.stage else "")
     found = ParametricMap(
         source_images=[_stand_in(source, shown[0][1], orientation, measures)],
         pixel_array=values,
         series_instance_uid=series_uid,
         series_number=MAPS_SERIES,
         instance_number=number,
-        series_description="CT image quality, attention (research)",
+        series_description=f"CT image quality, {kind.title} (research)",
         contains_recognizable_visual_features=False,
         real_world_value_mappings=[
             RealWorldValueMapping(
-                lut_label=f"{attention.temperature[:8]} {attention.stage}",
-                lut_explanation="1 is an even spread of attention, 2 is twice that",
+                lut_label=f"{attention.name[:8]} {attention.stage or ''}".strip(),
+                lut_explanation=f"{kind.title}: 1 is an even spread, 2 is twice that",
                 unit=codes.UCUM.NoUnits,
                 value_range=(0.0, top),
-                quantity_definition=terms.ATTENTION,
+                quantity_definition=terms.MAPS[attention.kind],
             )
         ],
         voi_lut_transformations=[VOILUTTransformation(window_center=(1.0 + top) / 2, window_width=max(top - 1.0, 1.0))],
-        content_label="ATTENTION",
-        content_description=f"Where the network looked ({name}), not where a defect is"[:64],
+        content_label=attention.kind.upper().replace("-", "_"),
+        content_description=f"{kind.title} ({name}): of the network, no sign of a defect"[:64],
         pixel_measures=measures,
         plane_orientation=orientation,
         plane_positions=planes,

@@ -32,7 +32,7 @@ window.ctqaCurve = {
       const row = this.rows.find((r) => r[0] === (this.hovered === null ? this.here : this.hovered));
       if (!row) return `Slice ${this.hovered === null ? this.here : this.hovered}: not assessed yet`;
       if (row[1] === null) return `Slice ${row[0]}: no score. ${row[5] || ""}`;
-      return `Slice ${row[0]}: ${row[1].toFixed(1)} ± ${(row[2] || 0).toFixed(1)}, ${row[3]}`;
+      return `Slice ${row[0]}: ${row[1].toFixed(1)}${row[2] === null ? "" : ` ± ${row[2].toFixed(1)}`}, ${row[3]}`;
     },
   },
   methods: {

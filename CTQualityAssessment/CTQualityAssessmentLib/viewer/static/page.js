@@ -193,7 +193,7 @@
             <div v-if="pane.place === 'large' && legend" class="legend" data-test="legend" role="img" :aria-label="legend.title + ', from ' + legend.low + ' to ' + legend.high">
               <b>{{ legend.title }}</b><span>{{ legend.high }}</span><i :style="{ background: 'linear-gradient(to top, ' + legend.colours.join(',') + ')' }"></i><span>{{ legend.low }}</span></div>
             <div class="foot"><span class="side" aria-hidden="true">{{ pane.sides[3] }}</span>
-              <span v-if="pane.place === 'large' && overlay && result" class="note">{{ overlay === 'quality' ? result.statement : 'Attention: where the network looked, not where a defect is.' }}</span></div>
+              <span v-if="pane.place === 'large' && overlay && result" class="note">{{ overlay === 'quality' ? result.statement : legend && legend.note }}</span></div>
             <button v-if="layout !== 'compare'" type="button" class="enlarge" :data-test="'enlarge-' + pane.place" :aria-label="layout === 'one' ? 'Show all three views' : 'Show the ' + pane.orientation + ' view alone'" :title="layout === 'one' ? 'All three views' : 'This view alone'" @click="enlarge(pane.place)" @dblclick.stop>{{ layout === 'one' ? '⤡' : '⤢' }}</button>
           </template>
           <button v-else-if="pane.place === 'large' && !busy" type="button" class="empty" @click="choose(false)">Open a CT: choose files, a folder or a zip, or drop them here</button>
