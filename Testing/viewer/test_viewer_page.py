@@ -321,6 +321,14 @@ def test_physical_measures_are_those_of_the_command(page, tmp_path):
     assert page.locator("[data-test='save-scene.mrb']").count() == 0  # nothing was assessed
 
 
+def drop(page, path) -> None:
+    """Drag a file or folder onto the page and let it go."""
+    session = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 300, "data": data})
+
+
 def test_another_series_of_an_upload_can_be_chosen(page, viewer, tmp_path):
     """Both kernels in one zip: the reader chooses; the copy stays until something else is open, and no longer."""
     write_series(tmp_path / "a", body(4), ConvolutionKernel="B70f")
@@ -335,7 +343,11 @@ def test_another_series_of_an_upload_can_be_chosen(page, viewer, tmp_path):
     page.wait_for_selector("[data-test=assess]:enabled")
     private = next(viewer.temporary.glob("ctqa-viewer-*"))
     assert len(list(private.glob("upload-*"))) == 1
-    page.set_input_files("[data-test=files]", sorted(SAMPLE.iterdir())[:2])
+    (tmp_path / "dropped" / "deep").mkdir(parents=True)
+    for file in sorted(SAMPLE.iterdir())[:2]:
+        shutil.copy(file, tmp_path / "dropped" / "deep")
+    drop(page, tmp_path / "dropped")  # a folder, as from a file manager
+    page.wait_for_function("document.querySelector('header .title')?.textContent.startsWith('CT, 2 slices')")
     page.wait_for_selector("[data-test=series]", state="detached")
     page.wait_for_selector("[data-test=assess]:enabled")
     assert not list(private.glob("upload-*"))

@@ -161,6 +161,8 @@ class Opened:
     async def swap(self) -> None:
         """The second volume becomes the one to assess; each keeps its results."""
         first, self.case, self.second = self.case, self.second, None
+        for box in first.denoised.boxes if first.denoised is not None else ():
+            box.SetDisplayVisibility(False)
         self._views.compare(None, None)
         remove_differences(self._scene, first.node)
         self._board.tell(series={"items": [], "chosen": 0})  # those of the other volume
