@@ -1,4 +1,4 @@
-# make setup | run | test | bench | lint        PYTHON=python3.12 chooses the interpreter (3.10 to 3.13)
+# make setup | run | test | bench | lint | accuracy        PYTHON=python3.12 chooses the interpreter (3.10 to 3.13)
 PYTHON ?= python3
 VENV   ?= .venv
 CT     ?= Resources/SampleData/CTQA-phantom/dicom
@@ -9,7 +9,7 @@ BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PINS := pyproject.toml constraints.txt
 
-.PHONY: setup run test bench lint
+.PHONY: setup run test bench lint accuracy
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.run-ready
@@ -47,3 +47,8 @@ bench: $(VENV)/.run-ready
 	$(BIN)/python -m Testing.benchmarks.memory
 	$(BIN)/python -m Testing.benchmarks.physical_measures "$(CT)"
 	$(BIN)/python -m Testing.benchmarks.denoising "$(CT)"
+
+# Needs the simulated data set (python -m Training.data.build --out build/simulated). glibc would give back and fetch
+# anew the memory of every slice, which takes most of the time.
+accuracy: $(VENV)/.test-ready
+	OMP_NUM_THREADS=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8589934592 $(BIN)/python -m Training.accuracy

@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 from Training.command import run_command
 from Training.data.challenge import LabelledImage, read_challenge_folder
 from Training.data.folds import grouped, make_folds
-from Training.evaluate import load_network
 from Training.loop import RunError
 from Training.metrics.agreement import MEASURES, bootstrap
 from Training.recipe import Recipe, read_recipe
+from Training.scorers import load_run
 from Training.train import predict, train
 from Training.whole_files import write_json, write_text
 
@@ -88,7 +88,7 @@ def _trained(recipe: Recipe, run: Path, images: list[LabelledImage]) -> torch.nn
             raise RunError("The run folder holds a run of another recipe.", "Choose another folder with --out.")
     else:
         train(recipe, run, images=images)
-    return load_network(run, recipe.held_out)
+    return load_run(run)
 
 
 def _row(name: str, predicted: NDArray[np.floating], images: Sequence[LabelledImage], repeats: int) -> dict[str, Any]:

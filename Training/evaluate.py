@@ -11,16 +11,12 @@ scores of simulated images: the figures say how well a network learned them, not
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from CTQualityAssessmentLib.models import load_bundle
-from CTQualityAssessmentLib.networks.tfkt import Tfkt
 from numpy.typing import NDArray
 
 from Training.command import run_command
@@ -28,10 +24,7 @@ from Training.data.builder import HELD_OUT
 from Training.data.challenge import LabelledImage, read_challenge_folder
 from Training.data.noise_level import NoiseRegression, noise_levels
 from Training.metrics.agreement import MEASURES, band_plcc, bootstrap, overall, pair_order
-from Training.resnet import build_network
-from Training.tfkt_recipe import is_tfkt, read_tfkt_recipe
-from Training.train import predict
-from Training.train_tfkt import predict as predict_tfkt
+from Training.scorers import load_scorer, predict_with
 from Training.whole_files import write_json
 
 
@@ -87,26 +80,6 @@ def measure(
     return Row(name, len(images), figures, bands, {k: (v.right, v.pairs) for k, v in order.items()})
 
 
-def load_network(folder: Path, held_out: tuple[str, ...]) -> torch.nn.Module:
-    """The network of a bundle or of a run folder of :mod:`Training.train` or :mod:`Training.train_tfkt`.
-
-    Raises:
-        ValueError: it may have been trained on one of the ``held_out`` patients.
-    """
-    bundle = (folder / "configs").is_dir()
-    source = folder / "configs" / "metadata.json" if bundle else folder / "recipe.json"
-    description = json.loads(source.read_text(encoding="utf-8"))
-    if not set(held_out) <= set(description["ctqa"]["held_out_patients"] if bundle else description["held_out"]):
-        raise ValueError("a scorer may have seen one of the held-out patients; its figures would be too good")
-    if bundle:
-        return load_bundle(folder, "cpu").network
-    from safetensors.torch import load_file
-
-    network = Tfkt(read_tfkt_recipe(source).config) if is_tfkt(source) else build_network(description["network"])
-    network.load_state_dict(load_file(folder / "weights.safetensors"))
-    return network.eval()
-
-
 def evaluate(data: Path, scorers: dict[str, Path], held_out: tuple[str, ...], repeats: int = 500) -> Iterator[Row]:
     """Rows for the noise regression and for each scorer on the held-out patients of a data folder, as they are done."""
     images = read_challenge_folder(data)
@@ -117,10 +90,8 @@ def evaluate(data: Path, scorers: dict[str, Path], held_out: tuple[str, ...], re
     regression = NoiseRegression.fit(noise_levels(trained), np.array([image.score for image in trained]))
     noise = regression(noise_levels(tested))
     yield measure("noise-level regression", noise, tested, repeats)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     for name, folder in scorers.items():
-        network = load_network(folder, held_out)
-        scores = (predict_tfkt if isinstance(network, Tfkt) else predict)(network, tested, device)
+        scores = predict_with(load_scorer(folder, held_out), tested)
         yield measure(name, scores, tested, repeats, baseline=noise)
 
 

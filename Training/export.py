@@ -116,7 +116,7 @@ def export(run: Path, parent: Path, evaluation: list[dict[str, Any]] | None = No
         tensors,
         lambda sha256: bundle_metadata(found, sha256, evaluation, account),
         model_card,
-        _INFERENCE,
+        INFERENCE,
     )
 
 
@@ -231,7 +231,7 @@ def bundle_metadata(
 
 
 #: Lets ``python -m monai.bundle run`` use the bundle; this project's engine does not read it.
-_INFERENCE = {
+INFERENCE = {
     "imports": [
         "$import json",
         "$from CTQualityAssessmentLib.assessment import assess_volume",

@@ -51,7 +51,15 @@ def pooled_features(network: torch.nn.Module, images: Sequence[Rated], device: s
     return torch.cat(found)
 
 
-def fit_head(head: torch.nn.Module, features: Tensor, scores: Tensor, loss: HRPSLoss, fit: HeadFit, seed: int) -> None:
+def fit_head(
+    head: torch.nn.Module,
+    features: Tensor,
+    scores: Tensor,
+    loss: HRPSLoss,
+    fit: HeadFit,
+    seed: int,
+    fresh: bool = True,
+) -> None:
     """Trains ``head`` in place.
 
     Args:
@@ -60,13 +68,19 @@ def fit_head(head: torch.nn.Module, features: Tensor, scores: Tensor, loss: HRPS
         loss: as in the training of the backbone.
         fit: schedule.
         seed: of order and dropout.
+        fresh: whether the layers that read the features begin anew, or go on from what they are.
     """
     torch.manual_seed(seed)
     head = head.cpu().float().requires_grad_(True)
     mean, sd = features.mean(dim=0), features.std(dim=0) + 1e-3
     standardised = (features - mean) / sd
-    for layer in head.readers:
-        layer.reset_parameters()
+    with torch.no_grad():
+        for layer in head.readers:
+            if fresh:
+                layer.reset_parameters()
+            else:  # the same function, of standardised features
+                layer.bias += layer.weight @ mean
+                layer.weight *= sd
     optimiser = torch.optim.AdamW(head.parameters(), fit.lr, weight_decay=fit.weight_decay)
     head.train()
     for step in range(fit.steps):

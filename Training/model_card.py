@@ -53,11 +53,15 @@ def model_card(metadata: dict[str, Any]) -> str:
         lines.append(f"| {row['name']} | {row['images']} | " + " | ".join(cells) + " |")
     banded = [row for row in ours["evaluation"] if row.get("bands")]
     if banded:
-        lines += ["", "PLCC within bands of the true score, and pairs of one slice in the right order:", ""]
+        lines += [
+            "",
+            "PLCC within bands of the true score, and pairs of one slice in the right order:",
+            "",
+        ]
     for row in banded:
         bands = ", ".join(f"{band} {v[0]:.2f}" for band, v in row["bands"].items())
-        pairs = ", ".join(f"{kind} {right} of {total}" for kind, (right, total) in row["pairs"].items())
-        lines.append(f"- {row['name']}: bands {bands}; pairs {pairs}")
+        pairs = ", ".join(f"{kind} {right} of {total}" for kind, (right, total) in row["pairs"].items() if total)
+        lines.append(f"- {row['name']}: bands {bands}" + (f"; pairs {pairs}" if pairs else ""))
     lines += [
         "",
         "## Identity",

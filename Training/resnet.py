@@ -66,7 +66,7 @@ class ResNet18(nn.Module):
         """Grades of images ``(B, 1, H, W)`` in [0, 1]."""
         tokens = self.blocks(self.stem(x)).permute(0, 2, 3, 1)
         features = self.head.pool(tokens, None, x)
-        return ClinReadNetOutput(*self.head(features), features, {}, None)
+        return ClinReadNetOutput(*self.head(features), features, {})
 
 
 def build_network(settings: dict[str, Any]) -> ClinReadNet | ResNet18:

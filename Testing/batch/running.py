@@ -31,11 +31,11 @@ started: list[Command] = []
 
 
 class Command:
-    """``ctqa batch`` as a user starts it, in a session of its own."""
+    """``ctqa batch``, or another command, as a user starts it, in a session of its own."""
 
-    def __init__(self, *arguments: object) -> None:
+    def __init__(self, *arguments: object, command: tuple[str, ...] = ("batch",)) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "CTQualityAssessmentLib.cli", "batch", *map(str, arguments)],
+            [sys.executable, "-m", "CTQualityAssessmentLib.cli", *command, *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

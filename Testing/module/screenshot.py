@@ -1,8 +1,9 @@
-"""Pictures of the panel after a real run on the sample: ``python -m Testing.module.screenshot panel.png [MODELS]``.
+"""Pictures of the panel after a real run on the sample: ``python -m Testing.module.screenshot FOLDER [MODELS]``.
 
-Writes two columns of the whole panel, all sections open, and beside it ``panel-dark.png`` in a dark palette.
+Writes into FOLDER ``panel.png``, two columns of the whole panel, all sections open, the same in a dark palette as
+``panel-dark.png``, and one picture of each section that the tutorial speaks of; prints how long each step took.
 MODELS is a folder of model bundles; without it the shipped ones are used. Slicer's own widgets (selector, table, plot,
-sliders, collapsible groups) are stand-ins, so the picture shows the arrangement and the content, not Slicer's looks.
+sliders, collapsible groups) are stand-ins, so the pictures show the arrangement and the content, not Slicer's looks.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ import pytest
 
 _WIDTH, _GAP = 560, 16
 #: Sections on the left; the others stand on the right.
-_LEFT = ("volumeButton", "assessSectionButton", "overlaysButton")
+_LEFT = ("volumeButton", "assessSectionButton", "overlaysButton", "reportButton", "modelsButton")
+#: Sections with a picture of their own.
+_STEPS = {"volumeButton": 2, "assessSectionButton": 3, "resultsButton": 4, "overlaysButton": 5, "compareButton": 6}
 
 
-def main(picture: Path, models: str = "") -> None:
-    """Open the module, load the sample, measure and assess it, compare it with a smoothed copy, write the pictures."""
+def main(folder: Path, models: str = "") -> None:
+    """Open the module, load the sample, measure, assess, denoise and compare it, write the pictures."""
     if models:
         os.environ["CTQA_MODELS"] = models
     from Testing.module import conftest
@@ -33,43 +36,54 @@ def main(picture: Path, models: str = "") -> None:
         module = conftest.import_module_file()
         qt.speak_pyside(__name__)
         window = conftest.open_window(module, patch)
-        window.main_window.resize(_WIDTH, 2000)
+        window.main_window.resize(_WIDTH, 3200)
         window.main_window.show()
-        times = [time.monotonic()]
-        window.ui.loadSampleButton.click()
-        times.append(time.monotonic())
-        window.wait(lambda: window.panel.measures.measuring.state.measures is not None, seconds=900)
-        times.append(time.monotonic())
-        window.wait(lambda: not window.panel.measures.measuring.busy, seconds=900)
-        times.append(time.monotonic())
-        window.ui.assessButton.click()
-        window.wait(lambda: not window.panel.assess.run.busy, seconds=900)
-        times.append(time.monotonic())
-        steps = ("load", "first figures", "all figures", "assess with start of torch")
-        print(", ".join(f"{name} {b - a:.1f} s" for name, a, b in zip(steps, times[:-1], times[1:], strict=True)))
-        window.panel.results.jump_to_rank(0)
-        window.panel.overlays.choose("Attention focus stage 3")
-        compare_with_a_smoothed_copy(window)
+        panel, ui, clock = window.panel, window.ui, _Clock()
+
+        def wait(condition):
+            window.wait(condition, seconds=900)
+
+        ui.loadSampleButton.click()
+        clock.tell("load")
+        wait(lambda: panel.measures.measuring.state.measures is not None)
+        clock.tell("first figures")
+        wait(lambda: not panel.measures.measuring.busy)
+        clock.tell("all figures")
+        ui.assessButton.click()
+        wait(lambda: panel.assess.run.live.table.GetNumberOfRows() > 0)
+        clock.tell("torch and the first slice")
+        wait(lambda: not panel.assess.run.busy)
+        clock.tell("the other slices")
+        panel.results.jump_to_rank(0)
+        panel.overlays.choose("Attention focus stage 3")
+        ui.denoiseButton.click()
+        wait(lambda: panel.denoise.nodes is not None)
+        clock.tell("denoised")
+        wait(lambda: not panel.denoise.run.busy)
+        clock.tell("looked at lesions and figures")
+        ui.differenceButton.click()
+        wait(lambda: not panel.compare.run.busy)
+        clock.tell("difference")
         application.processEvents()
-        save_columns(window, picture)
+        save_columns(window, folder / "panel.png")
+        for name, number in _STEPS.items():
+            step = name.removesuffix("Button").removesuffix("Section")
+            save(_picture(getattr(ui, name)), folder / f"panel-{number}-{step}.png")
         application.setPalette(dark_palette(qt))
         application.processEvents()
-        save_columns(window, picture.with_name(f"{picture.stem}-dark.png"))
-        print(*(getattr(window.ui, name).text() for name in ("statusLabel", "verdictLabel", "compareLabel")))
+        save_columns(window, folder / "panel-dark.png")
+        print(*(getattr(ui, name).text() for name in ("statusLabel", "verdictLabel", "guardLabel", "compareLabel")))
         window.close()
 
 
-def compare_with_a_smoothed_copy(window) -> None:
-    """A second volume such as a denoiser would give."""
-    import slicer
-    from CTQualityAssessmentLib.mrml.volume_nodes import add_scalar_volume, ijk_to_ras
-    from scipy.ndimage import gaussian_filter
+class _Clock:
+    def __init__(self) -> None:
+        self._last = time.monotonic()
 
-    first = window.panel.parameters.inputVolume
-    smooth = gaussian_filter(slicer.util.arrayFromVolume(first), (0, 1, 1))
-    window.panel.parameters.compareVolume = add_scalar_volume(window.scene, smooth, ijk_to_ras(first), "smoothed")
-    window.panel.refresh()
-    window.ui.differenceButton.click()
+    def tell(self, step: str) -> None:
+        now = time.monotonic()
+        print(f"{step}: {now - self._last:.1f} s", flush=True)
+        self._last = now
 
 
 def save_columns(window, picture: Path) -> None:
@@ -78,9 +92,7 @@ def save_columns(window, picture: Path) -> None:
 
     left, right = [], []
     for name in _sections():
-        section = getattr(window.ui, name)
-        section.resize(_WIDTH, max(section.sizeHint().height(), section.heightForWidth(_WIDTH)))
-        (left if name in _LEFT else right).append(section.grab())
+        (left if name in _LEFT else right).append(_picture(getattr(window.ui, name)))
     heights = [sum(one.height() + _GAP for one in column) for column in (left, right)]
     page = QtGui.QPixmap(2 * _WIDTH + 3 * _GAP, max(heights) + _GAP)
     page.fill(window.main_window.palette().window().color())
@@ -91,9 +103,20 @@ def save_columns(window, picture: Path) -> None:
             painter.drawPixmap(QtCore.QPoint(x, y), one)
             y += one.height() + _GAP
     painter.end()
-    plain = QtCore.Qt.ThresholdDither | QtCore.Qt.AvoidDither  # flat colours, which PNG makes small
-    few = page.toImage().convertToFormat(QtGui.QImage.Format_Indexed8, plain)
-    assert few.save(str(picture))
+    save(page, picture)
+
+
+def _picture(section):
+    section.resize(_WIDTH, max(section.sizeHint().height(), section.heightForWidth(_WIDTH)))
+    return section.grab()
+
+
+def save(page, picture: Path) -> None:
+    """In few flat colours, which PNG makes small."""
+    from PySide6 import QtCore, QtGui
+
+    plain = QtCore.Qt.ThresholdDither | QtCore.Qt.AvoidDither
+    assert page.toImage().convertToFormat(QtGui.QImage.Format_Indexed8, plain).save(str(picture))
 
 
 def _sections() -> list[str]:

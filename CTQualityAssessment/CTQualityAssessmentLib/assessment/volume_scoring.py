@@ -88,7 +88,7 @@ def assess_volume(
         clock = time.monotonic()
         prepared = [prepare_slice(volume, slices, k) for k in range(first, min(first + batch_size, count))]
         readable = [p for p in prepared if p.refusal is None]
-        pixels = [_pixels(p.hu, model) for p in readable]
+        pixels = [network_pixels(p.hu, model) for p in readable]
         seconds["prepare"] += time.monotonic() - clock
         clock = time.monotonic()
         if readable:
@@ -153,7 +153,7 @@ def fill_assessment(begun: VolumeAssessment, volume: Volume, found: Mapping[int,
     return replace(begun, slices=complete, summary=summarise(complete), partial=len(found) < len(complete))
 
 
-def _pixels(hu: NDArray[np.generic], model: LoadedModel) -> Tensor:
+def network_pixels(hu: NDArray[np.generic], model: LoadedModel) -> Tensor:
     """``(1, 1, H, W)`` in [0, 1] on the model's device; the longer side has the size the model was trained at.
 
     Noise and edges mean what they meant in training only at the training size, so other matrices are resampled.

@@ -144,7 +144,7 @@ class BatchFolder:
         """
         try:
             (scratch / RECORD).write_text(record.to_json(), encoding="utf-8")
-            for file in scratch.iterdir():
+            for file in scratch.rglob("*"):
                 _settle(file)
             _settle(scratch)
             for attempt in range(_PUBLISH_TRIES):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from CTQualityAssessmentLib.batch.output import BatchFolder
-from CTQualityAssessmentLib.batch.records import FAILED, SKIPPED, Settings, Study, StudyRecord
+from CTQualityAssessmentLib.batch.records import FAILED, SKIPPED, Job, Settings, Study, StudyRecord
 from CTQualityAssessmentLib.reading import FoundInput
 
 
@@ -19,13 +19,15 @@ class Entry:
         label: as :attr:`FoundInput.label`.
         where, protocol: as in :class:`FoundInput`; they may identify a patient.
         record: of the study where it is done, or of the reason why there is nothing to read.
+        left: what is left to do where there is no record.
     """
 
-    study: Study | None
+    study: Job | None
     label: str
     where: str
     protocol: str | None
     record: StudyRecord | None
+    left: str = "to do"
 
 
 def make_plan(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, Protocol
 
 from CTQualityAssessmentLib import __version__
 
@@ -54,6 +54,18 @@ class Settings:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
+class Job(Protocol):
+    """Anything that a worker can do and whose results lie in an output folder: a study on disk, a series elsewhere."""
+
+    @property
+    def name(self) -> str:
+        """Pseudonym, 16 hexadecimal digits."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of everything that the results depend on."""
+
+
 @dataclass(frozen=True)
 class Study:
     """One study to be done: what to read, and under which name its results go.
@@ -77,7 +89,7 @@ class StudyRecord:
     Attributes:
         name, fingerprint: of the study.
         run: identifies the run of the program that did it.
-        state: "scored"; "no score", where every slice was refused; or "failed".
+        state: "scored"; "no score", where every slice was refused; "failed"; or "skipped": not meant to be scored.
         reason: why there is no score, as a sentence.
         values: figures of the study by the names of :mod:`CTQualityAssessmentLib.batch.table`.
         seconds: how long it took.
@@ -111,7 +123,7 @@ class StudyRecord:
             data = json.loads(text)
             if str(data["version"]).split(".")[0] != RECORD_VERSION.split(".")[0]:
                 raise ValueError("another version")
-            if data["state"] not in (SCORED, UNSCORED, FAILED) or not isinstance(data["values"], dict):
+            if data["state"] not in (SCORED, UNSCORED, FAILED, SKIPPED) or not isinstance(data["values"], dict):
                 raise ValueError("no state of a study")
             return cls(**{f.name: data[f.name] for f in fields(cls)})
         except (KeyError, TypeError) as error:

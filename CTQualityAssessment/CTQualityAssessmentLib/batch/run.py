@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from CTQualityAssessmentLib import __version__
 from CTQualityAssessmentLib.batch.errors import SchedulerError, WorkerError
-from CTQualityAssessmentLib.batch.records import Settings, Study, StudyRecord
-from CTQualityAssessmentLib.batch.study import do_study, fail_study
+from CTQualityAssessmentLib.batch.records import Job, StudyRecord
+from CTQualityAssessmentLib.batch.study import Outcome, fail_study
 from CTQualityAssessmentLib.calls import Cancelled, never
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
 #: How often a study may take a worker process down with it before it is given up.
 _TRIES = 3
+_Job = TypeVar("_Job", bound=Job)
 _LOST = (
     "The process that did this study ended unexpectedly three times, the last times with no other study beside it; "
     "perhaps the memory is not enough for it."
@@ -25,14 +25,13 @@ _LOST = (
 
 
 def run_studies(
-    studies: Sequence[Study],
-    settings: Settings,
-    source: Path,
+    studies: Sequence[_Job],
+    do: Callable[[_Job], Outcome],
     out: Path,
     run: str,
     client: Client,
     *,
-    on_record: Callable[[Study, StudyRecord], None],
+    on_record: Callable[[_Job, StudyRecord], None],
     cancelled: Cancelled = never,
 ) -> None:
     """Do all studies, one at a time in each worker.
@@ -42,8 +41,7 @@ def run_studies(
 
     Args:
         studies: what to do.
-        settings: how.
-        source: absolute path of what the studies were found in.
+        do: does one, in a worker: a function of a module, or a partial of one. It raises nothing.
         out: absolute path of the output folder, opened by the caller.
         run: identifies this run.
         client: of the workers.
@@ -58,14 +56,13 @@ def run_studies(
     from distributed import wait
     from distributed.scheduler import KilledWorker
 
-    waiting, suspects = deque(studies), deque[Study]()
+    waiting, suspects = deque(studies), deque[_Job]()
     deaths: Counter[str] = Counter()
-    running: dict[Future, Study] = {}
+    running: dict[Future, _Job] = {}
 
-    def hand_out(study: Study) -> None:
+    def hand_out(study: _Job) -> None:
         key = f"{study.name}-{run}-{deaths[study.name]}"
-        task = (study, settings, str(source), str(out), run, __version__)
-        running[client.submit(do_study, *task, key=key, pure=False)] = study
+        running[client.submit(do, study, key=key, pure=False)] = study
 
     try:
         while running or ((waiting or suspects) and not cancelled()):

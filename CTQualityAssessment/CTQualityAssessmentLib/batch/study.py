@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,12 +13,15 @@ from typing import TYPE_CHECKING
 from CTQualityAssessmentLib import __version__
 from CTQualityAssessmentLib.batch.errors import StaleRunError
 from CTQualityAssessmentLib.batch.output import BatchFolder
-from CTQualityAssessmentLib.batch.records import FAILED, SCORED, UNSCORED, Settings, Study, StudyRecord
+from CTQualityAssessmentLib.batch.records import FAILED, SCORED, UNSCORED, Job, Settings, Study, StudyRecord
 from CTQualityAssessmentLib.batch.table import study_values
 from CTQualityAssessmentLib.errors import CTQAError
 
 if TYPE_CHECKING:
+    from CTQualityAssessmentLib.measures import PhysicalMeasures
     from CTQualityAssessmentLib.models import LoadedModel
+    from CTQualityAssessmentLib.results import VolumeAssessment
+    from CTQualityAssessmentLib.volume import Volume
 
 #: One study at a time in a process, also on a worker with several threads: memory is planned for one.
 _one_at_a_time = threading.Lock()
@@ -32,9 +36,7 @@ class Outcome:
 
 
 def do_study(study: Study, settings: Settings, source: str, out: str, run: str, version: str = __version__) -> Outcome:
-    """Do a study and write its results, or its failure, into the output folder.
-
-    No exception leaves this function: dask would print it together with the paths of the study.
+    """Do a study and write its results, or its failure, into the output folder; see :func:`guarded`.
 
     Args:
         study: what to do.
@@ -44,12 +46,24 @@ def do_study(study: Study, settings: Settings, source: str, out: str, run: str, 
         run: identifies the run of the program.
         version: of the program that asks.
     """
+
+    def work() -> StudyRecord:
+        folder = BatchFolder(Path(out))
+        check_place(folder, run, version, Path(source))
+        model = loaded_model(settings)
+        return published(study, folder, run, lambda scratch: _read_and_assessed(study, settings, scratch, model, run))
+
+    return guarded(work)
+
+
+def guarded(work: Callable[[], StudyRecord]) -> Outcome:
+    """Do some work alone in this process, and tell what came of it.
+
+    No exception leaves this function: dask would print it together with what the work was given.
+    """
     try:
         with _one_at_a_time:
-            folder = BatchFolder(Path(out))
-            _check_place(Path(source), folder, run, version)
-            model = _model(settings)
-            return Outcome(_done(study, settings, folder, model, run))
+            return Outcome(work())
     except CTQAError as error:
         return Outcome(None, (error.problem, error.advice))
     except ModuleNotFoundError as error:
@@ -60,7 +74,7 @@ def do_study(study: Study, settings: Settings, source: str, out: str, run: str, 
         )
 
 
-def fail_study(study: Study, out: Path, run: str, reason: str) -> StudyRecord:
+def fail_study(study: Job, out: Path, run: str, reason: str) -> StudyRecord:
     """Write down that a study cannot be done.
 
     Raises:
@@ -72,14 +86,19 @@ def fail_study(study: Study, out: Path, run: str, reason: str) -> StudyRecord:
         return folder.publish(scratch, StudyRecord(study.name, study.fingerprint, run, FAILED, reason))
 
 
-def _check_place(source: Path, folder: BatchFolder, run: str, version: str) -> None:
-    """Whether this worker is one that can do studies of this run."""
+def check_place(folder: BatchFolder, run: str, version: str, source: Path | None = None) -> None:
+    """Whether this worker is one that can do studies of this run, from a folder of that name where there is one.
+
+    Raises:
+        CTQAError: it has another version of the program, or does not see a folder.
+        StaleRunError: the folder was given to another run meanwhile.
+    """
     if version != __version__:
         raise CTQAError(
             f"it has version {__version__} of this program, not {version}.", "Install the same version on both sides."
         )
     alike = "Input and output must lie on a disk that all computers see under the same path."
-    if not source.exists():
+    if source is not None and not source.exists():
         raise CTQAError("it does not see the input.", alike)
     if not folder.exists:
         raise CTQAError("it does not see the output folder.", alike)
@@ -87,7 +106,12 @@ def _check_place(source: Path, folder: BatchFolder, run: str, version: str) -> N
         raise StaleRunError
 
 
-def _model(settings: Settings) -> LoadedModel:
+def loaded_model(settings: Settings) -> LoadedModel:
+    """The model of this process, with the weights that were asked for.
+
+    Raises:
+        CTQAError: they are others, or cannot be loaded.
+    """
     if settings.threads:
         import torch
 
@@ -106,15 +130,31 @@ def _loaded(model: str, device: str) -> LoadedModel:
     return load_bundle(model, device=device)
 
 
-def _done(study: Study, settings: Settings, folder: BatchFolder, model: LoadedModel, run: str) -> StudyRecord:
+def published(
+    study: Job,
+    folder: BatchFolder,
+    run: str,
+    do: Callable[[Path], StudyRecord],
+    stops: tuple[type[CTQAError], ...] = (),
+) -> StudyRecord:
+    """Have a study done in a scratch folder and publish it; what goes wrong becomes its record.
+
+    Args:
+        study: what is done.
+        folder: the output folder.
+        run: identifies the run of the program.
+        do: writes the results into a scratch folder.
+        stops: errors that say nothing of the study, and leave this function.
+
+    Raises:
+        StaleRunError, OutputFolderError: as :meth:`BatchFolder.publish`.
+    """
     from CTQualityAssessmentLib.reporting.folder import OutputFolderError
 
-    started = time.monotonic()
     try:
         with folder.scratch() as scratch:
-            record = _assessed(study, settings, scratch, model, run, started)
-            return folder.publish(scratch, record)
-    except (OutputFolderError, StaleRunError):
+            return folder.publish(scratch, do(scratch))
+    except (OutputFolderError, StaleRunError, *stops):
         raise
     except CTQAError as error:
         reason = error.problem
@@ -124,15 +164,32 @@ def _done(study: Study, settings: Settings, folder: BatchFolder, model: LoadedMo
     return fail_study(study, folder.path, run, reason)
 
 
-def _assessed(
-    study: Study, settings: Settings, scratch: Path, model: LoadedModel, run: str, started: float
-) -> StudyRecord:
+def _read_and_assessed(study: Study, settings: Settings, scratch: Path, model: LoadedModel, run: str) -> StudyRecord:
+    from CTQualityAssessmentLib.reading import read_volume
+
+    started = time.monotonic()
+    volume = read_volume([Path(file) for file in study.files], series=study.series)
+    return assessed(study, volume, settings, scratch, model, run, started)[0]
+
+
+def assessed(
+    study: Job, volume: Volume, settings: Settings, scratch: Path, model: LoadedModel, run: str, started: float
+) -> tuple[StudyRecord, VolumeAssessment, PhysicalMeasures]:
+    """Score and measure a volume and write every result that names no patient.
+
+    Args:
+        study: what the volume is.
+        volume: what was read.
+        settings: how.
+        scratch: an empty folder for the files.
+        model: see :func:`loaded_model`.
+        run: identifies the run of the program.
+        started: when work on the study began, by :func:`time.monotonic`.
+    """
     from CTQualityAssessmentLib.assessment import assess_volume
     from CTQualityAssessmentLib.assessment.measures import measure_volume
-    from CTQualityAssessmentLib.reading import read_volume
     from CTQualityAssessmentLib.result_files import write_results
 
-    volume = read_volume([Path(file) for file in study.files], series=study.series)
     assessment = assess_volume(
         volume, model, batch_size=settings.batch_size, attention_stages=settings.attention_stages
     )
@@ -140,7 +197,7 @@ def _assessed(
     write_results(scratch, volume, assessment, measures, figures=settings.figures, scene=settings.scene)
     refusals = [one.refusal.reason for one in assessment.slices if one.refusal]
     scored = assessment.summary.scored > 0
-    return StudyRecord(
+    record = StudyRecord(
         study.name,
         study.fingerprint,
         run,
@@ -149,6 +206,7 @@ def _assessed(
         study_values(assessment, measures),
         round(time.monotonic() - started, 2),
     )
+    return record, assessment, measures
 
 
 def _fault(error: Exception) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import os
 import signal
@@ -19,6 +18,7 @@ from distributed import Client, LocalCluster, Worker, WorkerPlugin
 from distributed.comm import connect
 from distributed.security import Security
 
+from CTQualityAssessmentLib.batch.addresses import is_loopback
 from CTQualityAssessmentLib.batch.errors import SchedulerError, UnencryptedSchedulerError
 
 #: Enough for a chest of 1000 slices of 512 x 512 with its maps and measures, beside torch.
@@ -131,10 +131,7 @@ def is_private(address: str) -> bool:
     if scheme in ("tls", "wss"):
         return True
     host = rest.rpartition(":")[0] if ":" in rest.rpartition("]")[2] else rest
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return is_loopback(host.strip("[]"))
 
 
 class _DeafToInterrupts(WorkerPlugin):

@@ -64,10 +64,12 @@ def plain_errors() -> Iterator[None]:
 @contextmanager
 def cancel_on_interrupt(
     message: str = "Cancelling after this batch; press Ctrl-C again to stop at once.",
+    terminate_asks: bool = False,
 ) -> Iterator[Cancelled]:
     """The first Ctrl-C asks the work to stop at its next batch, and says so; the second stops at once.
 
     So does what a scheduler of jobs or a shutdown sends (SIGTERM): temporary files go, as after a Ctrl-C.
+    With ``terminate_asks`` that is as gentle as the first Ctrl-C.
     """
     asked = threading.Event()
 
@@ -80,7 +82,8 @@ def cancel_on_interrupt(
     def stop(signum: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = [(one, signal.signal(one, call)) for one, call in ((signal.SIGINT, ask), (signal.SIGTERM, stop))]
+    terminate = ask if terminate_asks else stop
+    before = [(one, signal.signal(one, call)) for one, call in ((signal.SIGINT, ask), (signal.SIGTERM, terminate))]
     try:
         yield asked.is_set
     finally:

@@ -69,7 +69,10 @@ def quality_map(assessment: VolumeAssessment, body: NDArray[np.bool_]) -> GridMa
     values = np.full((len(body), len(rows), len(columns)), NO_VALUE, dtype=np.float32)
     for slice_, inside, out in zip(assessment.slices, body, values, strict=True):
         if slice_.score is not None:
-            pixels = np.add.reduceat(np.add.reduceat(inside, rows, axis=0, dtype=np.int32), columns, axis=1)
+            pixels = np.zeros(out.shape, dtype=np.int32)
+            for row, column in np.ndindex(factor, factor):
+                part = inside[row::factor, column::factor]
+                pixels[: part.shape[0], : part.shape[1]] += part
             out[2 * pixels >= covered] = slice_.score
     return GridMap(values, grid_affine(canonical.ijk_to_ras, factor, factor))
 

@@ -18,7 +18,8 @@ ACQUISITION_AXIS = "CTQA.acquisitionAxis"
 
 #: As in reading: what lies below the 12-bit scale becomes air, padding such as -2000 and -3024 and noise in air alike,
 #: so that a series gives the same voxels whether our reader or the application loaded it.
-_AIR_HU = -1024
+AIR_HU = -1024
+_IN_CACHE = 2**18
 
 
 def add_volume(scene: slicer.vtkMRMLScene, volume: Volume, name: str = "CT") -> slicer.vtkMRMLScalarVolumeNode:
@@ -44,7 +45,7 @@ def show_as_ct(node: slicer.vtkMRMLScalarVolumeNode, acquisition_axis: int) -> s
 def add_scalar_volume(
     scene: slicer.vtkMRMLScene, values: NDArray[np.generic], ijk_to_ras: NDArray[np.float64], name: str
 ) -> slicer.vtkMRMLScalarVolumeNode:
-    """A scalar volume node with a display node.
+    """A scalar volume node with a display node, whose window the caller sets.
 
     Args:
         scene: where it goes.
@@ -52,23 +53,28 @@ def add_scalar_volume(
         ijk_to_ras: 4 x 4, millimetres; may be oblique, sheared and left-handed.
         name: of the node.
     """
-    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    node = _empty_volume(scene, ijk_to_ras, name)
     slicer.util.updateVolumeFromArray(node, values)
-    return _on_grid(node, ijk_to_ras)
+    return node
 
 
 def add_image(
     scene: slicer.vtkMRMLScene, image: vtk.vtkImageData, ijk_to_ras: NDArray[np.float64], name: str
 ) -> slicer.vtkMRMLScalarVolumeNode:
     """As :func:`add_scalar_volume`, from image data that is taken over and not copied."""
-    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    node = _empty_volume(scene, ijk_to_ras, name)
     node.SetAndObserveImageData(image)
-    return _on_grid(node, ijk_to_ras)
+    return node
 
 
-def _on_grid(node: slicer.vtkMRMLScalarVolumeNode, ijk_to_ras: NDArray[np.float64]) -> slicer.vtkMRMLScalarVolumeNode:
+def _empty_volume(
+    scene: slicer.vtkMRMLScene, ijk_to_ras: NDArray[np.float64], name: str
+) -> slicer.vtkMRMLScalarVolumeNode:
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
     node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(np.asarray(ijk_to_ras, dtype=np.float64)))
     node.CreateDefaultDisplayNodes()
+    # Before there are voxels: looking for a window by itself holds Slicer for seconds where there are many.
+    node.GetDisplayNode().SetAutoWindowLevel(False)
     node.AddDefaultStorageNode()
     # Else a left-handed grid comes back from a saved scene turned over, and slice indices point at other slices.
     node.GetStorageNode().SetForceRightHandedIJKCoordinateSystem(False)
@@ -120,11 +126,17 @@ def node_warnings(node: slicer.vtkMRMLScalarVolumeNode) -> list[str]:
     return []
 
 
-def image_of(values: NDArray[np.generic]) -> vtk.vtkImageData:
-    """Image data with the voxels ``[k, j, i]``, copied; the inverse of :func:`voxels_in`."""
+def empty_image(shape: tuple[int, int, int], dtype: np.dtype) -> vtk.vtkImageData:
+    """Image data for voxels ``[k, j, i]`` of that type, not filled yet: see :func:`voxels_in`."""
     image = vtk.vtkImageData()
-    image.SetDimensions(*reversed(values.shape))
-    image.AllocateScalars(get_vtk_array_type(values.dtype), 1)
+    image.SetDimensions(*reversed(shape))
+    image.AllocateScalars(get_vtk_array_type(dtype), 1)
+    return image
+
+
+def image_of(values: NDArray[np.generic]) -> vtk.vtkImageData:
+    """Image data with a copy of the voxels ``[k, j, i]``."""
+    image = empty_image(values.shape, values.dtype)
     voxels_in(image)[:] = values
     return image
 
@@ -177,24 +189,29 @@ def ijk_to_world(node: slicer.vtkMRMLVolumeNode) -> NDArray[np.float64]:
 def settled_voxels(array: NDArray[np.generic]) -> tuple[NDArray[np.generic], list[str]]:
     """Voxels as int16 or float32, finite and at least -1024 HU; copied only where something had to change."""
     warnings = []
+    lowest, highest = value_range(array)
     if np.issubdtype(array.dtype, np.floating):
         hu = array.astype(np.float32, copy=False)
-        highest = hu.max()
     else:
-        low, highest = int(array.min()), int(array.max())
-        fits = np.iinfo(np.int16).min <= low and highest <= np.iinfo(np.int16).max
+        fits = np.iinfo(np.int16).min <= lowest and highest <= np.iinfo(np.int16).max
         hu = array.astype(np.int16 if fits else np.float32, copy=False)
-    # The usual volume needs nothing, and two passes without memory of their own tell it, in a window that waits. NaN
-    # makes both ends NaN.
-    if hu.min() >= _AIR_HU and highest <= np.finfo(np.float32).max:
+    # The usual volume needs nothing, and one pass without memory of its own tells it, in a window that waits.
+    if lowest >= AIR_HU and highest <= np.finfo(np.float32).max:
         return hu, warnings
     # One comparison finds what lies below air and, being false for it, NaN; the upper bound finds infinity.
-    bad = ~((hu >= _AIR_HU) & (hu <= np.finfo(np.float32).max))
+    bad = ~((hu >= AIR_HU) & (hu <= np.finfo(np.float32).max))
     if bad.any():
         if not np.isfinite(hu).all():
             warnings.append("Voxels without a value were taken for air.")
-        hu = np.where(bad, hu.dtype.type(_AIR_HU), hu)
+        hu = np.where(bad, hu.dtype.type(AIR_HU), hu)
     return hu, warnings
+
+
+def value_range(array: NDArray[np.generic]) -> tuple[float, float]:
+    """Lowest and highest value, both NaN where one is; in pieces that the processor's cache holds, so read once."""
+    thick = max(1, _IN_CACHE // max(1, array[0].size))
+    pieces = [array[first : first + thick] for first in range(0, len(array), thick)]
+    return float(np.min([piece.min() for piece in pieces])), float(np.max([piece.max() for piece in pieces]))
 
 
 def _code(value: str, scheme: str, meaning: str) -> slicer.vtkCodedEntry:

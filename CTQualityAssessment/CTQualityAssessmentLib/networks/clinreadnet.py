@@ -18,7 +18,7 @@ from monai.networks.blocks import PatchEmbed
 from monai.networks.nets.swin_unetr import PatchMergingV2
 from torch import Tensor, nn
 
-from CTQualityAssessmentLib.networks.sobel_ordinal import DistributionHead, MeanHead, SobelEdges, sobel_energy
+from CTQualityAssessmentLib.networks.sobel_ordinal import DistributionHead, MeanHead, SobelEdges
 from CTQualityAssessmentLib.networks.temperature_attention import TemperatureSwinBlock, TemperatureWindowAttention
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -119,14 +119,12 @@ class ClinReadNetOutput(NamedTuple):
         attention: by (stage from 0, index of the temperature), ``(B, h, w)`` float32 on the stage's token grid: the
             attention a token receives relative to an even spread over its window, mean over the stage's blocks and
             heads. Token (i, j) of stage s covers pixels ``4 * 2**s * i`` and on. Empty unless asked for.
-        sobel_energy: ``(B, 1, H, W)`` float32, see :func:`sobel_energy`; None unless asked for.
     """
 
     fine_logits: Tensor
     coarse_logits: Tensor
     features: Tensor
     attention: dict[tuple[int, int], Tensor]
-    sobel_energy: Tensor | None
 
 
 class PatchMerging(PatchMergingV2):
@@ -232,15 +230,12 @@ class ClinReadNet(nn.Module):
             patches = image.view(b, h // size, size, w // size, size).transpose(2, 3).flatten(3)
             return self.patch_embed.norm(F.linear(patches, weight.sum(dim=1).flatten(1), bias))
 
-    def forward(
-        self, x: Tensor, attention_stages: Sequence[int] = (), with_sobel_energy: bool = False
-    ) -> ClinReadNetOutput:
+    def forward(self, x: Tensor, attention_stages: Sequence[int] = ()) -> ClinReadNetOutput:
         """Grade slices.
 
         Args:
             x: ``(B, 1, H, W)`` in [0, 1] by the bundle's window.
             attention_stages: stages, from 0, whose attention maps are wanted.
-            with_sobel_energy: also return the Sobel energy map.
 
         Raises:
             ValueError: a wrong shape of ``x``, or a stage that does not exist.
@@ -266,7 +261,7 @@ class ClinReadNet(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             features = self.head.pool(self.norm(tokens.float()), edges, image)
             fine, coarse = self.head(features)
-        return ClinReadNetOutput(fine, coarse, features, attention, sobel_energy(x) if with_sobel_energy else None)
+        return ClinReadNetOutput(fine, coarse, features, attention)
 
 
 def _initialise(module: nn.Module) -> None:

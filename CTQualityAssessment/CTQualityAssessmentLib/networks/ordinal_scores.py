@@ -5,7 +5,6 @@ The fine grades are evenly spread over [0, 4], the range of the LDCTIQAC2023 rat
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -21,16 +20,12 @@ class ScoreDistribution(NamedTuple):
     Attributes:
         probabilities: ``(B, K)``, sum 1.
         expected: ``(B,)`` in [0, 4], the mean.
-        snapped: ``(B,)`` in [0, 4], the most probable grade.
         sd: ``(B,)`` in [0, 2], the standard deviation, in units of the score.
-        entropy: ``(B,)`` in [0, 1], 1 for an even spread over all grades.
     """
 
     probabilities: Tensor
     expected: Tensor
-    snapped: Tensor
     sd: Tensor
-    entropy: Tensor
 
 
 def grade_values(levels: int, device: torch.device | None = None) -> Tensor:
@@ -48,12 +43,8 @@ def expected_score(fine_logits: Tensor) -> Tensor:
 
 def score_distribution(fine_logits: Tensor) -> ScoreDistribution:
     """The distribution of each slice's score and its summary, from logits ``(B, K)``, K at least 2."""
-    levels = fine_logits.shape[-1]
-    values = grade_values(levels, fine_logits.device)
+    values = grade_values(fine_logits.shape[-1], fine_logits.device)
     probabilities = fine_logits.float().softmax(dim=-1)
     expected = expected_score(fine_logits)
     variance = (probabilities * (values - expected.unsqueeze(-1)).square()).sum(dim=-1)
-    entropy = torch.special.entr(probabilities).sum(dim=-1) / math.log(levels)
-    return ScoreDistribution(
-        probabilities, expected, values[probabilities.argmax(dim=-1)], variance.sqrt(), entropy.clamp(0.0, 1.0)
-    )
+    return ScoreDistribution(probabilities, expected, variance.sqrt())

@@ -34,26 +34,8 @@ SOBEL_KERNELS = torch.tensor(
 #: in the soft-tissue window that a reader of the abdomen looks at.
 PATIENT_VALUE = 0.25
 
-# The squared responses of the four kernels to a linear ramp of slope 1 add up to 64 + 36 + 36, whatever its direction.
-_RAMP_RESPONSE = 136.0
 # Squared Sobel response that counts as none: noise of about 1 HU in the window ``ldctiqa``.
 _ENERGY_FLOOR = 4e-6
-
-
-def sobel_energy(image: Tensor) -> Tensor:
-    """Length of the local gradient, from all four Sobel directions; the edge map that is shown to the user.
-
-    Args:
-        image: ``(B, 1, H, W)`` in [0, 1].
-
-    Returns:
-        ``(B, 1, H, W)`` float32, not negative: the change of the [0, 1] value per pixel. A linear ramp gives its slope
-        in every direction. The image is continued past its border, so the border itself is no edge.
-    """
-    with torch.autocast(image.device.type, enabled=False):
-        padded = F.pad(image.float(), (1, 1, 1, 1), mode="replicate")
-        responses = F.conv2d(padded, SOBEL_KERNELS.to(image.device))
-        return (responses.square().sum(dim=1, keepdim=True) / _RAMP_RESPONSE).sqrt()
 
 
 def patient_share(image: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Tests that run inside the application, with nothing installed: the panel, a result in the scene, its removal."""
+"""Tests that run inside the application: the panel, results in the scene, their removal; networks where installed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from CTQualityAssessmentLib.mrml.compare_layout import WITH_DIFFERENCE
 from CTQualityAssessmentLib.mrml.difference import find_differences
 from CTQualityAssessmentLib.mrml.scene import nodes_of_class
 from CTQualityAssessmentLib.mrml.volume_nodes import add_volume
+from CTQualityAssessmentLib.panel.packages import packages_present
 from CTQualityAssessmentLib.panel.parameters import PLAIN
 from CTQualityAssessmentLib.results import (
     Geometry,
@@ -44,8 +45,8 @@ class PanelSelfTest:
         return slicer.util.getModuleWidget(_MODULE).panel
 
     def wait_for(self, run: WorkerRun) -> None:
-        """Let events happen until a run in a process of its own is over; at most two minutes."""
-        end = time.monotonic() + 120
+        """Let events happen until a run in a process of its own is over; at most five minutes."""
+        end = time.monotonic() + 300
         while run.busy and time.monotonic() < end:
             slicer.app.processEvents()
             time.sleep(0.01)
@@ -127,6 +128,28 @@ class PanelSelfTest:
         measuring = panel.measures.measuring
         self.wait_for(measuring)
         self.assertIsNotNone(measuring.state.measures, measuring.state.message)
+
+    def test_networks_score_and_denoise_in_their_own_process(self) -> None:
+        """The way of a user: Assess, then Denoise; only where their packages are installed."""
+        panel = self.open_panel()
+        if not packages_present(panel.resource("requirements.txt")):
+            self.skipTest("torch or another package is not installed")
+        hu = np.full((4, 64, 64), -1000, dtype=np.int16)
+        hu[:, 12:43, 12:43] = 40
+        node = add_volume(slicer.mrmlScene, Volume(hu, np.diag([-1.5, -1.5, 4.0, 1.0])))
+        panel.parameters.inputVolume = node
+        panel.refresh()
+        panel.ui.assessButton.click()
+        self.wait_for(panel.assess.run)
+        self.assertIsNotNone(panel.results.assessment, panel.ui.statusLabel.text)
+        self.assertEqual(len(panel.results.assessment.slices), 4)
+        panel.ui.denoiseButton.click()
+        self.wait_for(panel.denoise.run)
+        self.assertIsNotNone(panel.denoise.nodes, panel.ui.denoiseStatusLabel.text)
+        self.assertTrue((slicer.util.arrayFromVolume(node) == hu).all())
+        self.assertEqual(slicer.util.arrayFromVolume(panel.denoise.nodes.volume).shape, hu.shape)
+        panel.results.remove()
+        self.assertIsNone(panel.denoise.nodes)
 
 
 def made_up_volume() -> Volume:

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import slicer
+from numpy.typing import NDArray
 from slicer.i18n import tr as _
 
 from CTQualityAssessmentLib.errors import CTQAError
-from CTQualityAssessmentLib.mrml.volume_nodes import volume_from_node
+from CTQualityAssessmentLib.mrml.volume_nodes import (
+    AIR_HU,
+    check_scalar_volume,
+    node_grid,
+    node_warnings,
+    settled_voxels,
+    value_range,
+    voxels_in,
+)
+from CTQualityAssessmentLib.reading.hounsfield import judge, sample
 from CTQualityAssessmentLib.reporting.words import FACT_LABELS, fact_text
 from CTQualityAssessmentLib.volume import AcquisitionFacts, Volume
 
 #: Fewer slices than this are a scout or a single image.
 _FEWEST_SLICES = 3
 _AXES = "ijk"
+#: So many are enough to tell whether values can be HU.
+_LOOKED_AT = 32
 _FACTS = "CTQA.facts"
 
 
@@ -33,13 +45,22 @@ class VolumeFacts:
 def volume_facts(node: slicer.vtkMRMLScalarVolumeNode) -> VolumeFacts:
     """Look at a node; never raises for what a user may have loaded."""
     try:
-        volume = volume_from_node(node)
+        check_scalar_volume(node)
+        matrix, axis = node_grid(node)
     except CTQAError as error:
         return VolumeFacts((), (), str(error))
     facts, about_headers = acquisition_facts(node)
-    low, high = float(volume.hu.min()), float(volume.hu.max())
-    lines, warnings = _describe(volume, low, high), [*about_headers, *volume.warnings, *_warnings(volume, low)]
-    known = replace(volume, facts=facts).facts.known()
+    voxels, said = voxels_in(node.GetImageData()), node_warnings(node)
+    # One look at each voxel: this runs in the window, whenever a volume is chosen.
+    low, high = value_range(voxels)
+    if not np.isfinite([low, high]).all():
+        hu, about_voxels = settled_voxels(voxels)
+        (low, high), said = value_range(hu), [*about_voxels, *said]
+    low, high = max(low, AIR_HU), max(high, AIR_HU)
+    volume = Volume(np.broadcast_to(np.int16(0), voxels.shape), matrix, axis)  # of it only the grid is asked
+    lines = _describe(volume, low, high)
+    warnings = [*about_headers, *said, *_warnings(volume, voxels)]
+    known = facts.known()
     told = [f"{label} {fact_text(name, known)}" for name, label, _unit in FACT_LABELS if name in known]
     return VolumeFacts((*lines, " · ".join(told)) if told else lines, tuple(warnings))
 
@@ -100,12 +121,11 @@ def _describe(volume: Volume, low: float, high: float) -> tuple[str, ...]:
     )
 
 
-def _warnings(volume: Volume, low: float) -> list[str]:
+def _warnings(volume: Volume, voxels: NDArray[np.generic]) -> list[str]:
     found = []
     if volume.slice_count < _FEWEST_SLICES:
         found.append(_("Only {count} slice(s): this may be a scout.").format(count=volume.slice_count))
-    if low > -300:
-        found.append(_("There is no air in this volume; its values may not be Hounsfield units."))
+    found += _about_units(voxels)
     directions = volume.ijk_to_ras[:3, :3] / np.linalg.norm(volume.ijk_to_ras[:3, :3], axis=0)
     if abs(directions[2, volume.acquisition_axis]) < 0.7:
         found.append(_("The slices are not axial; the model was trained on axial slices."))
@@ -114,3 +134,15 @@ def _warnings(volume: Volume, low: float) -> list[str]:
     if abs(np.cross(first, second) @ stacking) < np.cos(np.deg2rad(0.5)):
         found.append(_("The slices are sheared against each other, as with a tilted gantry."))
     return found
+
+
+def _about_units(voxels: NDArray[np.generic]) -> list[str]:
+    """Whether the values can be HU, by a sample; no reason to refuse, because a part of a patient may look odd."""
+    step = max(1, len(voxels) // _LOOKED_AT)
+    values = np.concatenate([sample(plane) for plane in voxels[::step]])
+    judgement = judge(values[np.isfinite(values)])
+    if judgement.reason:
+        return [_("These values cannot be Hounsfield units: {reason}.").format(reason=judgement.reason)]
+    if not judgement.has_air:
+        return [_("There is no air near -1000 HU: the values may be clipped, shifted or no Hounsfield units.")]
+    return []

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import slicer
-import vtk
 from numpy.typing import NDArray
-from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
 
 from CTQualityAssessmentLib.mrml.volume_nodes import (
     check_scalar_volume,
+    empty_image,
     node_grid,
     node_warnings,
     settled_voxels,
@@ -154,10 +153,8 @@ class VoxelArrival:
         if stored.shape != tuple(shape):
             raise ExchangeError
         self._stored = stored
-        self.image = vtk.vtkImageData()
-        self.image.SetDimensions(*reversed(stored.shape))
-        self.image.AllocateScalars(get_vtk_array_type(stored.dtype), 1)
-        self._target = vtk_to_numpy(self.image.GetPointData().GetScalars()).reshape(stored.shape)
+        self.image = empty_image(stored.shape, stored.dtype)
+        self._target = voxels_in(self.image)
         self._next = 0
 
     def step(self) -> bool:

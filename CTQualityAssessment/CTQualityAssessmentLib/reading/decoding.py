@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from CTQualityAssessmentLib.reading.bounded import DEFLATED, opened_dicom
 from CTQualityAssessmentLib.reading.errors import DamagedPixelDataError, NotReadableError, UnsupportedCompressionError
 from CTQualityAssessmentLib.reading.frames import Frame
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-_DEFLATED = "1.2.840.10008.1.2.1.99"
+_RLE = "1.2.840.10008.1.2.5"
 #: Decoders of pydicom in the order of trust. GDCM comes last, for JPEG lossless, which no other has: where a damaged
 #: stream makes the others raise, GDCM may end the process.
 _PLUGINS = ("pyjpegls", "pylibjpeg", "pydicom", "pillow", "gdcm")
 
+#: Run lengths grow 64-fold at most (PS3.5 annex G.3.1).
+_MOST_RLE = 64
+#: Pixels of a compressed frame whose own matrix is not known.
+_MOST_UNTOLD = 1 << 26
 _JPEG_START = b"\xff\xd8"
 _JPEG_2000_START = b"\xff\x4f\xff\x51"
 #: Start-of-frame markers of JPEG (C0 to CF but for tables and extensions) and JPEG-LS (F7).
@@ -91,14 +97,15 @@ def _plugin(transfer_syntax: str) -> str:
 def _is_native(transfer_syntax: str) -> bool:
     from pydicom.uid import UID
 
-    return transfer_syntax not in ("", _DEFLATED) and not UID(transfer_syntax).is_encapsulated
+    return transfer_syntax not in ("", DEFLATED) and not UID(transfer_syntax).is_encapsulated
 
 
 def _load(frame: Frame) -> Dataset:
     from pydicom import dcmread
     from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-    dataset = dcmread(frame.path, force=True)
+    with opened_dicom(frame.path) as file:
+        dataset = dcmread(file, force=True)
     if not frame.transfer_syntax:
         implicit = dataset.original_encoding[0]
         dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
@@ -114,9 +121,60 @@ def _check_codestream(dataset: Dataset, frame: Frame) -> None:
     options: dict[str, Any] = {"number_of_frames": int(frame.number("NumberOfFrames") or 1)}
     if "ExtendedOffsetTable" in dataset:
         options["extended_offsets"] = (dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths)
-    matrix = codestream_matrix(get_frame(dataset.PixelData, frame.index or 0, **options))
-    if matrix not in (None, (frame.rows, frame.columns)):
+    codestream = get_frame(dataset.PixelData, frame.index or 0, **options)
+    pixels = frame.rows * frame.columns
+    if dataset.file_meta.TransferSyntaxUID == _RLE:
+        if pixels * _bytes_a_pixel(frame) > _MOST_RLE * len(codestream):
+            raise DamagedPixelDataError
+        return
+    if not _safe_for_gdcm(dataset, codestream):
         raise DamagedPixelDataError
+    matrix = codestream_matrix(codestream)
+    if matrix not in (None, (frame.rows, frame.columns)) or (matrix is None and pixels > _MOST_UNTOLD):
+        raise DamagedPixelDataError
+
+
+def _safe_for_gdcm(dataset: Dataset, codestream: bytes) -> bool:
+    """Whether header and codestream of a JPEG agree on what a sample is; GDCM ends the process where it cannot be."""
+    start = _jpeg_frame(codestream)
+    if start is None:
+        return True
+    precision, components = codestream[start + 4], codestream[start + 9]
+    allocated, stored = int(dataset.get("BitsAllocated", 0)), int(dataset.get("BitsStored", 0))
+    return (
+        components == 1
+        and allocated in (8, 16)
+        and 2 <= precision <= allocated
+        and 1 <= stored <= allocated
+        and int(dataset.get("SamplesPerPixel", 0)) == 1
+        and int(dataset.get("PixelRepresentation", 0)) in (0, 1)
+    )
+
+
+def check_claims(frames: Sequence[Frame]) -> None:
+    """Refuse frames that their files cannot hold, before memory is asked for the volume.
+
+    Files without compression must be as large as their pixels. Of the others the first frame is decoded for trial.
+
+    Raises:
+        DamagedPixelDataError, NotReadableError: as :func:`decode_file`.
+    """
+    claimed: dict[Path, int] = {}
+    for frame in frames:
+        if _is_native(frame.transfer_syntax) or not frame.transfer_syntax:
+            claimed[frame.path] = claimed.get(frame.path, 0) + frame.rows * frame.columns * _bytes_a_pixel(frame)
+    try:
+        if any(path.stat().st_size < size for path, size in claimed.items()):
+            raise DamagedPixelDataError
+    except OSError:
+        raise NotReadableError from None
+    first = next((frame for frame in frames if frame.path not in claimed), None)
+    if first is not None and decode_file(first).shape != (first.rows, first.columns):
+        raise DamagedPixelDataError
+
+
+def _bytes_a_pixel(frame: Frame) -> int:
+    return max(1, int(frame.number("BitsAllocated") or 16) // 8)
 
 
 def codestream_matrix(codestream: bytes) -> tuple[int, int] | None:
@@ -127,12 +185,20 @@ def codestream_matrix(codestream: bytes) -> tuple[int, int] | None:
     if codestream[:4] == _JPEG_2000_START:
         columns, rows, left, top = (int.from_bytes(codestream[at : at + 4], "big") for at in (8, 12, 16, 20))
         return rows - top, columns - left
+    start = _jpeg_frame(codestream)
+    if start is None:
+        return None
+    rows, columns = (int.from_bytes(codestream[n : n + 2], "big") for n in (start + 5, start + 7))
+    return rows, columns
+
+
+def _jpeg_frame(codestream: bytes) -> int | None:
+    """Where the frame header of a JPEG or JPEG-LS begins, at its marker; None where there is none."""
     if codestream[:2] != _JPEG_START:
         return None
     at = 2
-    while at + 9 <= len(codestream) and codestream[at] == 0xFF:
+    while at + 10 <= len(codestream) and codestream[at] == 0xFF:
         if codestream[at + 1] in _JPEG_FRAMES:
-            rows, columns = (int.from_bytes(codestream[n : n + 2], "big") for n in (at + 5, at + 7))
-            return rows, columns
+            return at
         at += 2 + int.from_bytes(codestream[at + 2 : at + 4], "big")
     return None

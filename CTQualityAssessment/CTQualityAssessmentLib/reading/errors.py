@@ -85,6 +85,25 @@ class TooLargeError(ReadingError):
         super().__init__(f"The input is larger than the limit of {limit}.", "Check the file, or read a part of it.")
 
 
+class NotEnoughMemoryError(ReadingError):
+    """The computer's memory, or the share of it that this process may have, does not hold the volume."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "There is not enough memory for this volume.", "Close other programs, or read a part of the slices."
+        )
+
+
+class DataElsewhereError(ReadingError):
+    """A header names a data file outside its own folder, such as a file of the system."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The header names a data file outside its own folder, which is not read.",
+            "Put the data file beside its header and name it without a folder above.",
+        )
+
+
 class UnsafeArchiveError(ReadingError):
     """The zip tries to write outside its folder, is a bomb, encrypted or holds links."""
 

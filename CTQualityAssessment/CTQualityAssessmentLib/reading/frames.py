@@ -12,6 +12,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from CTQualityAssessmentLib.reading.bounded import BoundedFile, check_deflated
+
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
@@ -192,7 +194,8 @@ def read_frames(path: Path, opened: IO[bytes] | None = None) -> list[Frame]:
     for _, _, group, element in _PRIVATE:
         tags += [(group << 16) + 0x10, (group << 16) + 0x1000 + element]
     try:
-        with path.open("rb") if opened is None else nullcontext(opened) as file:
+        with BoundedFile(path) if opened is None else nullcontext(opened) as file:
+            check_deflated(file)
             start = file.read(132)
             headerless = start[128:] != b"DICM"
             if headerless and not _may_be_headerless(start):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from CTQualityAssessmentLib.calls import Cancelled, Progress
+from CTQualityAssessmentLib.reading.detached import data_files
 from CTQualityAssessmentLib.reading.errors import (
     DamagedPixelDataError,
+    DataElsewhereError,
     NotAnImageError,
     NotAVolumeError,
     ReadingCancelledError,
@@ -36,10 +39,15 @@ def read_image_file(path: Path, progress: Progress, cancelled: Cancelled) -> Vol
 
     Raises:
         NotAnImageError, NotAVolumeError, UnsupportedGeometryError, WrongModalityError, NotHounsfieldError,
-        NonFiniteValuesError, DamagedPixelDataError, TooLargeError, ReadingCancelledError: as their names say.
+        NonFiniteValuesError, DamagedPixelDataError, TooLargeError, DataElsewhereError, ReadingCancelledError: as their
+            names say.
     """
     import SimpleITK
 
+    # By their names: links in the folder are the user's own, and resolve() would follow them.
+    folder = Path(os.path.abspath(path.parent))  # noqa: PTH100
+    if not all(Path(os.path.abspath(file)).is_relative_to(folder) for file in data_files(path)):  # noqa: PTH100
+        raise DataElsewhereError
     shown = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)  # ITK's warnings quote paths
     try:

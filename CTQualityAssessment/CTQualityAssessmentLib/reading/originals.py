@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from CTQualityAssessmentLib.calls import Cancelled, Progress, never, no_progress
+from CTQualityAssessmentLib.reading.bounded import opened_dicom
 from CTQualityAssessmentLib.reading.decoding import decode_file
 from CTQualityAssessmentLib.reading.errors import (
     DamagedPixelDataError,
@@ -52,9 +53,8 @@ class Original:
         from pydicom import dcmread
 
         try:
-            return dcmread(self._path, force=True)
-        except PermissionError:
-            raise NotReadableError from None
+            with opened_dicom(self._path) as file:
+                return dcmread(file, force=True)
         except OSError:
             raise NotReadableError from None
         except Exception:  # pydicom raises many things on damaged files

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from CTQualityAssessmentLib.calls import Cancelled, Progress
-from CTQualityAssessmentLib.reading.decoding import check_codec, decode_file, decode_frames
+from CTQualityAssessmentLib.reading.decoding import check_claims, check_codec, decode_file, decode_frames
 from CTQualityAssessmentLib.reading.errors import (
     DamagedPixelDataError,
     MissingRescaleError,
@@ -64,6 +64,7 @@ def read_hu(stack: Stack, progress: Progress, cancelled: Cancelled) -> tuple[NDA
     if any(rescales) and not all(rescales):  # the slices that have it say that stored values are no HU
         raise MissingRescaleError
     whole = all(slope.is_integer() and intercept.is_integer() for slope, intercept in filter(None, rescales))
+    check_claims(stack.frames)
     hu = np.empty((slices, first.rows, first.columns), dtype=np.int16 if whole else np.float32)
     for slot in set(range(slices)) - set(stack.slots):
         hu[slot] = AIR

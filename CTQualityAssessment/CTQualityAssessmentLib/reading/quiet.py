@@ -11,9 +11,13 @@ _TALKATIVE = ("pydicom", "nibabel.global", "tifffile", "highdicom")
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Silence warnings and loggers that quote values; every problem is told in our own words."""
-    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+def quiet(*more: str) -> Iterator[None]:
+    """Silence warnings and loggers that quote values; every problem is told in our own words.
+
+    Args:
+        more: names of further loggers to silence.
+    """
+    loggers = [logging.getLogger(name) for name in (*_TALKATIVE, *more)]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)

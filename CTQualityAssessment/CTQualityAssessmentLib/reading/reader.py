@@ -15,6 +15,7 @@ from CTQualityAssessmentLib.reading.errors import (
     NoSuchSeriesError,
     NotAnImageError,
     NotDicomError,
+    NotEnoughMemoryError,
     NotReadableError,
     ReadingCancelledError,
     SeveralImagesError,
@@ -127,7 +128,10 @@ def list_series(path: str | Path, *, descriptions: bool = False) -> tuple[Series
 def read_stack(stack: Stack, others: tuple[str, ...], ignored: int, progress: Progress, cancelled: Cancelled) -> Volume:
     """The volume of one stack; ``others`` and ``ignored`` become warnings."""
     affine, about_geometry = stack_affine(stack)
-    hu, about_values = read_hu(stack, progress, cancelled)
+    try:
+        hu, about_values = read_hu(stack, progress, cancelled)
+    except MemoryError:
+        raise NotEnoughMemoryError from None
     left_out = (f"{ignored} file(s) that are no DICOM images were left out.",) if ignored else ()
     return Volume(
         hu,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+from CTQualityAssessmentLib.reading.bounded import opened_dicom
 from CTQualityAssessmentLib.reading.errors import IncompleteHeadersError, NotReadableError
 from CTQualityAssessmentLib.reading.frames import Frame
 from CTQualityAssessmentLib.reading.pixels import LOSSY_SYNTAXES
@@ -135,9 +136,10 @@ def _repeated(frame: Frame) -> dict[str, str]:
     from pydicom import dcmread
 
     try:
-        dataset = dcmread(
-            frame.path, stop_before_pixels=True, specific_tags=[*REPEATED, "SpecificCharacterSet"], force=True
-        )
+        with opened_dicom(frame.path) as file:
+            dataset = dcmread(
+                file, stop_before_pixels=True, specific_tags=[*REPEATED, "SpecificCharacterSet"], force=True
+            )
     except OSError:
         raise NotReadableError from None
     values = {keyword: _text(dataset, keyword) for keyword in REPEATED}

@@ -66,10 +66,9 @@ def test_base_is_swin_t_but_for_the_parts_of_its_own():
 @pytest.mark.parametrize("size", [(100, 173), (64, 64), (16, 16), (37, 5), (1, 1), (33, 130)], ids=str)
 def test_any_height_and_width(network, size):
     """CT comes in every matrix; a user's odd one must not be refused or crash."""
-    out = network(images(2, 1, *size), attention_stages=(0, 1), with_sobel_energy=True)
+    out = network(images(2, 1, *size), attention_stages=(0, 1))
     assert out.fine_logits.shape == (2, 21) and out.coarse_logits.shape == (2, 5)
     assert out.features.shape == (2, network.head.features)
-    assert out.sobel_energy.shape == (2, 1, *size)
     for stage in (0, 1):
         grid = tuple(-(-n // (4 * 2**stage)) for n in size)
         for m in range(3):
@@ -102,7 +101,7 @@ def test_asking_for_attention_changes_no_grade_and_not_asking_gives_none(network
     image = images(2, 1, 60, 44)
     without = network(image)
     asked = network(image, attention_stages=(1,))
-    assert without.attention == {} and without.sobel_energy is None
+    assert without.attention == {}
     assert sorted(asked.attention) == [(1, 0), (1, 1), (1, 2)]
     assert torch.equal(without.fine_logits, asked.fine_logits)
     assert torch.equal(without.coarse_logits, asked.coarse_logits)

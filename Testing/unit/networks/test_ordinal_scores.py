@@ -13,14 +13,12 @@ def test_a_certain_grade_is_its_score_with_no_doubt(grade):
     logits[0, grade] = 50.0
     out = score_distribution(logits)
     assert out.expected.item() == pytest.approx(0.2 * grade, abs=1e-6)
-    assert out.snapped.item() == pytest.approx(0.2 * grade, abs=1e-6)
-    assert out.sd.item() == pytest.approx(0, abs=1e-3) and out.entropy.item() == pytest.approx(0, abs=1e-6)
+    assert out.sd.item() == pytest.approx(0, abs=1e-3)
 
 
-def test_an_even_spread_is_the_least_certain():
+def test_an_even_spread_has_the_spread_of_the_scale():
     out = score_distribution(torch.zeros(2, 21))
     torch.testing.assert_close(out.expected, torch.full((2,), 2.0))
-    torch.testing.assert_close(out.entropy, torch.ones(2))
     torch.testing.assert_close(out.sd, grade_values(21).std(unbiased=False).expand(2))
 
 

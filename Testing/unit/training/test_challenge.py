@@ -14,29 +14,22 @@ pytest.importorskip("astra")
 
 from CTQualityAssessmentLib.models import load_bundle
 
+from Testing.phantom_factory import degraded_slices
+from Testing.unit.training.miniature import NETWORK
 from Training import challenge, export
 from Training.data.challenge import read_challenge_folder
 from Training.data.folds import grouped, make_folds, similar_slices, stratified_folds
-from Training.data.surrogate import dose_view_score
-from Training.phantom import abdomen_phantom
-from Training.simulation.ct import simulate_ladder
-
-SIZE, SPACING = 96, 4.0
-DOSES, VIEWS = (1.0, 0.25), (720, 180)
-NETWORK = {"size": "small", "embed_dim": 8, "heads": [1, 1, 1, 1], "depths": [1, 1, 1, 1], "window": 4,
-           "sobel_filters": 4, "edge_width": 8, "distribution_hidden": 16}  # fmt: skip
 
 
 def write_set(root, folder, labels, suffix, slices, step):
     """Each slice at four settings, rated by the formula of dose and views in steps of ``step``."""
     (root / folder).mkdir(parents=True)
     scores, truth = {}, []
-    for k, hu in enumerate(slices):
-        ladder = simulate_ladder(hu, SPACING, doses=DOSES, views=VIEWS, seed=k, photons=1e5)
-        for (dose, views), degraded in ladder.items():
+    for k, variants in enumerate(slices):
+        for score, hu in variants:
             name = f"{len(scores):04d}.{suffix}"
-            tifffile.imwrite(root / folder / name, WINDOWS["ldctiqa"].apply(degraded))
-            scores[name] = round(round(dose_view_score(dose, views) / step) * step, 4)
+            tifffile.imwrite(root / folder / name, WINDOWS["ldctiqa"].apply(hu))
+            scores[name] = round(round(score / step) * step, 4)
             truth.append(k)
     (root / labels).write_text(json.dumps(scores))
     return truth
@@ -46,10 +39,7 @@ def write_set(root, folder, labels, suffix, slices, step):
 def published(tmp_path_factory):
     """Forty training and twelve test images in the published layout, and which slice each training image is of."""
     root = tmp_path_factory.mktemp("published")
-    first, second, third = (
-        abdomen_phantom(seed, slices=count, size=SIZE, spacing_mm=SPACING, thickness_mm=1.0).hu
-        for seed, count in ((5, 5), (8, 5), (11, 3))
-    )
+    first, second, third = (degraded_slices(seed, count) for seed, count in ((5, 5), (8, 5), (11, 3)))
     truth = write_set(root / "train", "image", "train.json", "tif", [*first, *second], 0.2)
     write_set(root / "test", "images", "test.json", "tiff", third, 1 / 6)
     return root / "train", root / "test", np.array(truth)

@@ -16,9 +16,10 @@ pytest.importorskip("accelerate")
 from CTQualityAssessmentLib.models import load_bundle
 from safetensors.torch import load_file
 
-from Training import evaluate, export, train_tfkt
+from Training import export, train_tfkt
 from Training.data.challenge import read_challenge_folder
 from Training.loop import Loop, RunError
+from Training.scorers import load_scorer
 from Training.tfkt_recipe import read_tfkt_recipe
 from Training.train_tfkt import Best, ct_images, predict, train
 
@@ -218,5 +219,5 @@ def test_a_run_becomes_a_bundle_that_scores_as_the_run_did(data, tmp_path, monke
     tested = [one for one in read_challenge_folder(data) if one.patient == "p4"]
     for folder in (tmp_path / "run", bundle):
         np.testing.assert_allclose(
-            predict(evaluate.load_network(folder, ("p4",)), tested), predict(network, tested), atol=5e-3
+            predict(load_scorer(folder, ("p4",), "cpu").network, tested), predict(network, tested), atol=5e-3
         )

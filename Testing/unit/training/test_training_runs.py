@@ -14,13 +14,11 @@ pytest.importorskip("accelerate")
 from CTQualityAssessmentLib.models import load_bundle
 from safetensors.torch import load_file
 
+from Testing.unit.training.miniature import NETWORK
 from Training import bundle_folder, evaluate, export
 from Training.loop import Loop, RunError
 from Training.recipe import read_recipe
 from Training.train import learning_rate, split, train
-
-NETWORK = {"size": "small", "embed_dim": 8, "heads": [1, 1, 1, 1], "depths": [1, 1, 1, 1], "window": 4,
-           "sobel_filters": 4, "edge_width": 8, "distribution_hidden": 16}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

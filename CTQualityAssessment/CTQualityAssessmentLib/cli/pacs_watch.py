@@ -1,0 +1,150 @@
+"""``ctqa pacs watch``: each new series of an archive is scored when it has come to rest."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from datetime import date
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from CTQualityAssessmentLib.cli.pacs import (
+    CaFile,
+    Device,
+    Dimse,
+    Model,
+    NoFigures,
+    Ours,
+    Out,
+    Send,
+    Theirs,
+    Timeout,
+    Tls,
+    Tries,
+    TrustNetwork,
+    Url,
+    WorkerCount,
+    address_of,
+    find_series,
+    kinds_of,
+    model_settings,
+    pacs_app,
+    task_of,
+)
+from CTQualityAssessmentLib.cli.studies import Workers, done_by, workers_of, write_group
+from CTQualityAssessmentLib.cli.terminal import (
+    EXIT_CANCELLED,
+    cancel_on_interrupt,
+    console,
+    error_console,
+    plain_errors,
+)
+
+if TYPE_CHECKING:
+    from CTQualityAssessmentLib.batch.plan import Entry
+    from CTQualityAssessmentLib.calls import Cancelled
+    from CTQualityAssessmentLib.pacs.address import Address
+    from CTQualityAssessmentLib.pacs.archive import FoundSeries
+
+_EPILOG = "Exit codes: 0 ended with Ctrl-C or SIGTERM; 1 error; 2 wrong usage; 130 stopped at once by a second one."
+#: How often a series is tried until the next start.
+_TRIES = 3
+
+
+@pacs_app.command(epilog=_EPILOG)
+def watch(
+    out: Out,
+    url: Url = None,
+    dimse: Dimse = None,
+    aet: Ours = "CTQA",
+    aec: Theirs = "ANY-SCP",
+    tls: Tls = False,
+    query: Annotated[list[str], typer.Option(metavar="KEY=VALUE ...", help="Which series; else every CT.")] = [],  # noqa: B006
+    days: Annotated[int, typer.Option(min=1, help="Studies of so many days, unless the query has a StudyDate.")] = 2,
+    every: Annotated[float, typer.Option(min=1, metavar="S", help="Seconds between two looks.")] = 60.0,
+    quiet: Annotated[
+        float, typer.Option(min=1, metavar="S", help="Seconds without a new image until a series is scored.")
+    ] = 120.0,
+    send: Send = "",
+    model: Model = None,
+    device: Device = "auto",
+    workers: WorkerCount = 1,
+    no_figures: NoFigures = False,
+    ca_file: CaFile = None,
+    trust_network: TrustNetwork = False,
+    timeout: Timeout = 60.0,
+    tries: Tries = 4,
+) -> None:
+    """Look at an archive again and again, and score each new CT series once, when it is complete.
+
+    A series is complete when its number of images has not changed for --quiet seconds. The program can be stopped and
+    started at any time. While the archive does not answer, it waits.
+    """
+    with (
+        plain_errors(),
+        cancel_on_interrupt(
+            "Ending after the series that are running; once more stops at once.", terminate_asks=True
+        ) as cancelled,
+    ):
+        from CTQualityAssessmentLib.batch.output import BatchFolder
+        from CTQualityAssessmentLib.pacs.plan import plan_series
+        from CTQualityAssessmentLib.pacs.query import parse_query
+        from CTQualityAssessmentLib.pacs.watch import Stillness, last_days, recorded_entries
+
+        kinds, wanted = kinds_of(send), parse_query(query or ["Modality=CT"])
+        address = address_of(url, dimse, aet, aec, tls, ca_file, trust_network, timeout, tries)
+        settings, statement = model_settings(model, device, not no_figures)
+        output = BatchFolder(out.absolute())
+        stillness, failures = Stillness(quiet), Counter[str]()
+        with output.opened() as run:
+            client_of, settings = workers_of(settings, workers, output.work, Workers(workers))
+            try:
+                with client_of as client:
+                    do = task_of(address, output, run, endure=True)(settings)
+                    console.print("Watching. Ctrl-C ends.")
+                    while not cancelled():
+                        dated = {"StudyDate": last_days(days, date.today()), **wanted}
+                        still = stillness.still(_found(address, dated), time.monotonic())
+                        plan = plan_series(still, output, settings, kinds)
+                        left = tuple(e for e in plan if e.study and not e.record and failures[e.study.name] < _TRIES)
+                        if left:
+                            entries = done_by(client, left, do, output, run, lambda *_: None, cancelled)
+                            _tell(entries, failures)
+                            write_group(recorded_entries(output), settings, output, statement, False)
+                        _wait(every, cancelled)
+            except KeyboardInterrupt:
+                error_console.print("Stopped at once; finished series are kept, and the same command goes on.")
+                raise typer.Exit(EXIT_CANCELLED) from None
+        console.print("Ended.")
+
+
+def _found(address: Address, query: dict[str, str]) -> list[FoundSeries]:
+    """What the archive has; nothing while it does not answer."""
+    from CTQualityAssessmentLib.pacs.errors import SeriesError, UnreachableError
+
+    try:
+        return find_series(address, query)
+    except (UnreachableError, SeriesError) as error:
+        console.print(f"{error.problem} The next look will be later.")
+        return []
+
+
+def _tell(entries: tuple[Entry, ...], failures: Counter[str]) -> None:
+    """One line for each series that was done, by its pseudonym; what failed is counted."""
+    for entry in entries:
+        record = entry.record
+        if record is None:
+            continue
+        told = record.reason or f"mean {record.values['mean']:.2f}"
+        if record.state == "failed" or (record.state == "scored" and record.reason):
+            failures[record.name] += 1
+            if failures[record.name] == _TRIES:
+                told += " Set aside until the next start."
+        console.print(f"{record.name}: {record.state}: {told}")
+
+
+def _wait(seconds: float, cancelled: Cancelled) -> None:
+    end = time.monotonic() + seconds
+    while not cancelled() and (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, 0.5))

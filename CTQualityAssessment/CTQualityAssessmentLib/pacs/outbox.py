@@ -1,0 +1,72 @@
+"""What is to be sent back of a series: written whole beside its results, and gone when the archive has it.
+
+A kill between sending an object and forgetting it cannot make two of it: the object keeps its UID, and whoever goes on
+asks the archive first whether it is there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from CTQualityAssessmentLib.pacs.archive import Archive
+from CTQualityAssessmentLib.pacs.errors import SeriesError
+from CTQualityAssessmentLib.pacs.patience import patiently
+
+OUTBOX = "outbox"
+REPORT, MAPS = "report", "maps"
+KINDS = (REPORT, MAPS)
+
+
+def create_outbox(folder: Path) -> Path:
+    """A folder below that of a study for objects that name the patient; its owner alone can open it."""
+    box = folder / OUTBOX
+    box.mkdir(mode=0o700)
+    return box
+
+
+def waiting(folder: Path) -> bool:
+    """Whether something of a study is still to be sent."""
+    return (folder / OUTBOX).is_dir()
+
+
+def send_waiting(archive: Archive, folder: Path, fresh: bool = False) -> str | None:
+    """Send what waits in the outbox of a study.
+
+    Args:
+        archive: where to.
+        folder: of the study.
+        fresh: whether nothing of it can have been sent before.
+
+    Returns:
+        Why something could not be sent, as a sentence; it stays in the outbox. None where all was.
+
+    Raises:
+        ArchiveError: nothing can be sent at all.
+    """
+    box = folder / OUTBOX
+    for file in sorted(box.glob("*.dcm")):
+        try:
+            _send(archive, file, fresh)
+        except SeriesError as error:
+            return f"Not sent back yet: {error.problem}"
+        file.unlink()
+    if box.is_dir():
+        box.rmdir()
+    return None
+
+
+def _send(archive: Archive, file: Path, fresh: bool) -> None:
+    from pydicom import dcmread
+
+    head = dcmread(file, specific_tags=["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"])
+    uids = (str(head.StudyInstanceUID), str(head.SeriesInstanceUID), str(head.SOPInstanceUID))
+    perhaps_there = not fresh
+
+    def once() -> None:
+        nonlocal perhaps_there
+        if perhaps_there and archive.has(*uids):
+            return
+        perhaps_there = True
+        archive.store(file)
+
+    patiently(archive.patience, once)

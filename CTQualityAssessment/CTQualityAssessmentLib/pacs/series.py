@@ -1,0 +1,108 @@
+"""One series, in the process of a worker: fetch, assess, publish, send back."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from CTQualityAssessmentLib import __version__
+from CTQualityAssessmentLib.batch.output import BatchFolder
+from CTQualityAssessmentLib.batch.records import FAILED, SKIPPED, Settings, StudyRecord
+from CTQualityAssessmentLib.batch.study import Outcome, assessed, check_place, guarded, loaded_model, published
+from CTQualityAssessmentLib.pacs.address import Address
+from CTQualityAssessmentLib.pacs.archive import Archive, open_archive
+from CTQualityAssessmentLib.pacs.errors import ArchiveError, SeriesError
+from CTQualityAssessmentLib.pacs.outbox import MAPS, REPORT, create_outbox, send_waiting
+from CTQualityAssessmentLib.pacs.plan import SeriesJob
+from CTQualityAssessmentLib.pacs.transfer import NotToBeScored, fetch_series
+
+if TYPE_CHECKING:
+    from CTQualityAssessmentLib.models import LoadedModel
+
+
+def do_series(
+    job: SeriesJob,
+    settings: Settings,
+    address: Address,
+    out: str,
+    run: str,
+    endure: bool = False,
+    version: str = __version__,
+) -> Outcome:
+    """Do a series and publish its results, or its failure, in the output folder; then send back what is wanted.
+
+    A transfer that fails is not written down, so that the next run tries again; damaged images are.
+
+    Args:
+        job: what to do.
+        settings: how.
+        address: of the archive; the login comes from the environment or the keyring of this process.
+        out: absolute path of the output folder, which was begun before.
+        run: identifies the run of the program.
+        endure: whether an archive that does not answer fails this series only, instead of ending the run.
+        version: of the program that asks.
+    """
+    bearable = ArchiveError if endure else SeriesError
+
+    def work() -> StudyRecord:
+        folder = BatchFolder(Path(out))
+        check_place(folder, run, version)
+        try:
+            with open_archive(address) as archive:
+                return _done(job, settings, archive, folder, run)
+        except bearable as error:
+            known = folder.record_of(job.name)
+            if (
+                known and known.state != FAILED and known.fingerprint == job.fingerprint
+            ):  # it was published, and could not be sent
+                return replace(known, reason=f"Not sent back yet: {error.problem}")
+            return StudyRecord(job.name, job.fingerprint, run, FAILED, error.problem)
+
+    return guarded(work)
+
+
+def _done(job: SeriesJob, settings: Settings, archive: Archive, folder: BatchFolder, run: str) -> StudyRecord:
+    here = folder.studies / job.name
+    # What an earlier run made goes first: assessing again would replace it.
+    unsent = send_waiting(archive, here) if job.send else None
+    known = folder.record_of(job.name)
+    if known and (unsent or not job.assess or (known.fingerprint == job.fingerprint and known.state != FAILED)):
+        return replace(known, reason=unsent) if unsent else known
+    model = loaded_model(settings)
+
+    def make(scratch: Path) -> StudyRecord:
+        return _made(job, settings, archive, scratch, model, run)
+
+    record = published(job, folder, run, make, (ArchiveError,))
+    unsent = send_waiting(archive, here, fresh=True) if job.send else None
+    return replace(record, reason=unsent) if unsent else record
+
+
+def _made(
+    job: SeriesJob, settings: Settings, archive: Archive, scratch: Path, model: LoadedModel, run: str
+) -> StudyRecord:
+    """Fetch and assess; the objects to be sent lie in the outbox of the scratch folder."""
+    from CTQualityAssessmentLib.reading import read_volume, read_with_source
+    from CTQualityAssessmentLib.reporting.dicom.files import REPORT as REPORT_FILE
+    from CTQualityAssessmentLib.reporting.dicom.files import write_dicom
+
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="ctqa-") as private:
+        images = Path(private) / "images"
+        try:
+            fetch_series(archive, job.series, images)
+        except NotToBeScored as reason:
+            return StudyRecord(job.name, job.fingerprint, run, SKIPPED, str(reason))
+        # Without a report to be made, images whose UIDs nothing could refer to are as good as others.
+        volume, source = read_with_source(images) if job.make else (read_volume(images), None)
+    record, assessment, measures = assessed(job, volume, settings, scratch, model, run, started)
+    if source is not None:
+        kept = assessment if MAPS in job.make else replace(assessment, attention=())
+        box = create_outbox(scratch)
+        write_dicom(box, kept, source, measures)
+        if REPORT not in job.make:
+            (box / REPORT_FILE).unlink()
+    return record
