@@ -17,6 +17,7 @@ from CTQualityAssessmentLib.reading import read_volume
 
 from Testing.denoiser_factory import noisy_patient
 from Testing.viewer.pictures import picture
+from Testing.viewer.running import PATIENCE_S
 
 pytestmark = pytest.mark.xdist_group("viewer")
 READY = "[data-test=denoise]:enabled"
@@ -40,7 +41,12 @@ def open_patient(page, patient) -> None:
 
 def denoise(page) -> None:
     page.click(READY)
-    page.wait_for_selector("[data-test=guard] li")
+    look(page)
+
+
+def look(page) -> None:
+    """Until everything was looked at; the worker may have to load its libraries first."""
+    page.wait_for_selector("[data-test=guard] li", timeout=5 * PATIENCE_S * 1000)
     page.wait_for_selector(READY)
 
 
@@ -112,8 +118,7 @@ def test_denoise_hear_of_lost_lesions_flip_compare_and_save(page, viewer, models
     report = json.loads(saved(page, "denoising.json").read_text())
     assert report["strength"]["soft_tissue"] == 0.4 and report["retention"] == [] and report["measures"] is None
     page.click("[data-test=examine]")
-    page.wait_for_selector("[data-test=guard] li")
-    page.wait_for_selector(READY)
+    look(page)
 
     page.reload()
     page.wait_for_selector("[data-test=assess]:enabled")

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from CTQualityAssessmentLib.mrml.assessment_nodes import find_assessments
 from CTQualityAssessmentLib.mrml.scene import create_bare_scene, nodes_of_class
 from CTQualityAssessmentLib.mrml.scene_file import load_scene
@@ -90,11 +91,18 @@ def save_small(picture: Image.Image, path: Path) -> None:
     """As a PNG below the limit: with as many colours as fit."""
     for colours in (None, 256, 128, 64):
         made = io.BytesIO()
-        (picture if colours is None else picture.quantize(colours)).save(made, "png", optimize=True)
+        (picture if colours is None else _with_colours(picture, colours)).save(made, "png", optimize=True)
         if made.tell() <= _MOST_BYTES:
             path.write_bytes(made.getvalue())
             return
     raise ValueError(f"{path.name} does not fit into {_MOST_BYTES} bytes")
+
+
+def _with_colours(picture: Image.Image, count: int) -> Image.Image:
+    """Each colour counts once when they are chosen, however few pixels have it: else letters lose theirs."""
+    seen = np.unique(np.asarray(picture).reshape(-1, 3) & 0xF8, axis=0)
+    palette = Image.fromarray(seen[None].astype(np.uint8)).quantize(count)
+    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 def main() -> None:
