@@ -49,8 +49,9 @@ def write_bundle(
     if parent.resolve() == SHIPPED.resolve() and file.stat().st_size > SIZE_LIMIT:
         raise ValueError(f"the weights take {file.stat().st_size} bytes, more than a shipped bundle may")
     described = metadata(hashlib.sha256(file.read_bytes()).hexdigest())
-    # The name of the data folder alone: its path may hold a user's name.
-    trained = {"recipe": {**recipe, "data": Path(recipe["data"]).name}, "run": "$None"}
+    # The names of the folders alone: their paths may hold a user's name.
+    folders = {key: Path(recipe[key]).name for key in ("data", "start") if recipe.get(key)}
+    trained = {"recipe": {**recipe, **folders}, "run": "$None"}
     for name, content in {
         "configs/metadata.json": json.dumps(described, indent=2),
         "configs/inference.json": json.dumps(inference, indent=2),

@@ -7,7 +7,8 @@
 too good. ``grouped`` keeps similar slices in one fold: see :mod:`Training.data.folds`. Each image is scored by the fold
 that did not train on it, the test set by each fold and by the mean of all. ``report.md`` and ``report.json`` give PLCC,
 SROCC, KROCC and their sum, not fitted and not snapped, with 95 % intervals over groups of similar slices. The command
-called again goes on where it stopped. ``Training.export RUN/fold0`` makes a bundle of a fold.
+called again goes on where it stopped. ``Training.export RUN/fold0`` makes a bundle of a fold. ``--recipe`` takes
+another recipe, of ClinReadNet or of TFKT, whose stage A is trained once for all folds.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from accelerate import PartialState
+from CTQualityAssessmentLib.models import LoadedModel
 from numpy.typing import NDArray
 
 from Training.command import run_command
@@ -30,15 +31,19 @@ from Training.data.folds import grouped, make_folds
 from Training.loop import RunError
 from Training.metrics.agreement import MEASURES, bootstrap
 from Training.recipe import Recipe, read_recipe
-from Training.scorers import load_run
-from Training.train import predict, train
+from Training.scorers import load_scorer, predict_with
+from Training.tfkt_recipe import TfktRecipe, is_tfkt, read_tfkt_recipe
+from Training.train import train
+from Training.train_tfkt import train as train_tfkt
 from Training.whole_files import write_json, write_text
 
 RECIPE = Path(__file__).parent / "recipes" / "challenge_clinreadnet.yaml"
 SPLITS = {"stratified": "stratified", "grouped": "similar slices"}
 
 
-def run_challenge(recipe: Recipe, run: Path, test: Path | None = None, repeats: int = 500) -> list[dict[str, Any]]:
+def run_challenge(
+    recipe: Recipe | TfktRecipe, run: Path, test: Path | None = None, repeats: int = 500
+) -> list[dict[str, Any]]:
     """Trains every fold of a recipe, evaluates, and writes the report.
 
     Args:
@@ -57,18 +62,17 @@ def run_challenge(recipe: Recipe, run: Path, test: Path | None = None, repeats: 
     # Groups are needed for the intervals however the folds are made.
     images = grouped(read_challenge_folder(Path(recipe.data)))
     tested = grouped(read_challenge_folder(test, "test.json")) if test else []
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     own, on_test = np.full(len(images), np.nan), []
     rows = []
     for fold, members in enumerate(make_folds(images, recipe.folds, recipe.seed, recipe.split)):
-        network = _trained(replace(recipe, fold=fold), run / f"fold{fold}", images)
+        model = _trained(replace(recipe, fold=fold), run / f"fold{fold}", images)
         if not PartialState().is_main_process:
             continue
         validation = [images[n] for n in members]
-        own[members] = predict(network, validation, device)
+        own[members] = predict_with(model, validation)
         rows.append(_row(f"fold {fold}, validation", own[members], validation, repeats))
         if tested:
-            on_test.append(predict(network, tested, device))
+            on_test.append(predict_with(model, tested))
             rows.append(_row(f"fold {fold}, test set", on_test[-1], tested, repeats))
     if not PartialState().is_main_process:
         return []
@@ -80,15 +84,18 @@ def run_challenge(recipe: Recipe, run: Path, test: Path | None = None, repeats: 
     return rows
 
 
-def _trained(recipe: Recipe, run: Path, images: list[LabelledImage]) -> torch.nn.Module:
-    """The network of a fold, trained unless its run is done."""
+def _trained(recipe: Recipe | TfktRecipe, run: Path, images: list[LabelledImage]) -> LoadedModel:
+    """The scorer of a fold, trained unless its run is done."""
     if (run / "weights.safetensors").is_file():
         done = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
         if done != json.loads(json.dumps(recipe.to_dict())):
             raise RunError("The run folder holds a run of another recipe.", "Choose another folder with --out.")
+    elif isinstance(recipe, TfktRecipe):
+        first = run.with_name("fold0")
+        train_tfkt(recipe, run, start=first if run != first and recipe.natural is not None else None)
     else:
         train(recipe, run, images=images)
-    return load_run(run)
+    return load_scorer(run, recipe.held_out)
 
 
 def _row(name: str, predicted: NDArray[np.floating], images: Sequence[LabelledImage], repeats: int) -> dict[str, Any]:
@@ -101,7 +108,7 @@ def _row(name: str, predicted: NDArray[np.floating], images: Sequence[LabelledIm
     }
 
 
-def report(recipe: Recipe, rows: list[dict[str, Any]]) -> str:
+def report(recipe: Recipe | TfktRecipe, rows: list[dict[str, Any]]) -> str:
     """``report.md``."""
     lines = [
         f"# {recipe.name}, folds: {recipe.split}",
@@ -130,9 +137,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--test", type=Path, help="with images/ and test.json")
     parser.add_argument("--recipe", type=Path, default=RECIPE)
+    parser.add_argument("--natural-data", help="folder of rated natural images, for TFKT")
     parser.add_argument("--repeats", type=int, default=500, help="bootstrap repeats")
     arguments = parser.parse_args()
-    recipe = read_recipe(arguments.recipe, {"data": str(arguments.folder), "split": SPLITS[arguments.folds]})
+    given = {"data": str(arguments.folder), "split": SPLITS[arguments.folds]}
+    if arguments.natural_data is not None:
+        given["natural_data"] = arguments.natural_data
+    recipe = (read_tfkt_recipe if is_tfkt(arguments.recipe) else read_recipe)(arguments.recipe, given)
     if run_challenge(recipe, arguments.out, arguments.test, arguments.repeats):
         print((arguments.out / "report.md").read_text(encoding="utf-8"))
 

@@ -26,6 +26,7 @@ from CTQualityAssessmentLib.windows import WINDOWS
 
 from Training.bundle_folder import write_bundle
 from Training.command import run_command
+from Training.data.challenge import as_seen
 from Training.data.folds import Rated
 from Training.data.sources import PATIENTS, data_folder
 from Training.data_account import DataAccount, rated_account, simulated_account
@@ -63,6 +64,11 @@ class FinishedRun:
     trained: Sequence[Rated]
     account: NetworkAccount
 
+    @property
+    def picture(self) -> str:
+        """What of an image the network was trained on; TFKT sees all of it."""
+        return self.recipe.picture if isinstance(self.recipe, Recipe) else "whole"
+
 
 @torch.inference_mode()
 def fit_novelty(
@@ -80,7 +86,7 @@ def fit_novelty(
     return NoveltyModel.fit(torch.cat(features))
 
 
-def native_slices(held_out: tuple[str, ...], every: int = 4) -> list[np.ndarray]:
+def native_slices(held_out: tuple[str, ...], picture: str, every: int = 4) -> list[np.ndarray]:
     """Untouched slices of the training patients, windowed, ``(512, 512)`` float32 each."""
     from CTQualityAssessmentLib.reading import read_volume
 
@@ -89,7 +95,7 @@ def native_slices(held_out: tuple[str, ...], every: int = 4) -> list[np.ndarray]
         path = data_folder() / "ct" / "volumes" / f"{name}.nii.gz"
         if patient not in held_out and path.is_file():
             slices = read_volume(path).canonical_slices().hu[::every]
-            found += [WINDOWS["ldctiqa"].apply(hu) for hu in slices]
+            found += [as_seen(WINDOWS["ldctiqa"].apply(hu), picture) for hu in slices]
     return found
 
 
@@ -104,7 +110,7 @@ def export(run: Path, parent: Path, evaluation: list[dict[str, Any]] | None = No
     recipe = found.recipe
     simulated = (Path(recipe.data) / "surrogate.json").is_file()
     chosen = found.trained[:: max(1, len(found.trained) // 300)]
-    novelty = fit_novelty(found.scorer, chosen, native_slices(recipe.held_out) if simulated else [])
+    novelty = fit_novelty(found.scorer, chosen, native_slices(recipe.held_out, found.picture) if simulated else [])
     account = simulated_account(recipe.held_out) if simulated else rated_account(Path(recipe.data).name, recipe.split)
 
     weights = found.network.state_dict()
@@ -203,7 +209,7 @@ def bundle_metadata(
                     "dtype": "float32",
                     "value_range": [0, 1],
                     "is_patch_data": False,
-                    "channel_def": {"0": "window ldctiqa, -1050 to 350 HU"},
+                    "channel_def": {"0": f"window ldctiqa, -1050 to 350 HU; picture: {run.picture}"},
                 }
             },
             "outputs": {
@@ -213,11 +219,12 @@ def bundle_metadata(
         "ctqa": {
             **run.account.ours,
             "window": "ldctiqa",
+            "picture": run.picture,
             "input_size": 512,
             "sha256": sha256,
             "simulated_labels": account.simulated,
             "statement": account.statement,
-            "limits": [*account.limits, *run.account.limits],
+            "limits": [*account.limits, *run.account.limits, *_limits_of(run.recipe)],
             "training_data": account.images,
             "figures": account.figures,
             "parameters": sum(p.numel() for p in run.network.parameters()),
@@ -228,6 +235,21 @@ def bundle_metadata(
             "evaluation": evaluation or [],
         },
     }
+
+
+def _limits_of(recipe: Recipe | TfktRecipe) -> list[str]:
+    if not isinstance(recipe, Recipe):
+        return []
+    found = []
+    if recipe.picture == "patient":
+        found.append(
+            "It sees the patient alone, with air around and in the middle of the picture; a slice that its mask of the "
+            "body cuts is judged by the rest."
+        )
+    if recipe.start is not None and not recipe.phases:
+        start = Path(recipe.start).name
+        found.append(f"Only the head was trained by this recipe; all before it has the weights of '{start}'.")
+    return found
 
 
 #: Lets ``python -m monai.bundle run`` use the bundle; this project's engine does not read it.

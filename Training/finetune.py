@@ -103,7 +103,7 @@ def fine_tune(table: ScoreTable, name_or_folder: str, out: Path, fit: HeadFit = 
 @torch.inference_mode()
 def features_of(model: LoadedModel, slices: Sequence[RatedSlice]) -> Tensor:
     """What the head of a ClinReadNet reads of each slice, ``(N, F)`` float32 on the CPU."""
-    found = [model.network(network_pixels(one.hu, model)).features.float().cpu() for one in slices]
+    found = [model.network(network_pixels(one.prepared, model)).features.float().cpu() for one in slices]
     return torch.cat(found)
 
 

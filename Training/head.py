@@ -44,11 +44,14 @@ class HeadFit:
 def pooled_features(network: torch.nn.Module, images: Sequence[Rated], device: str, batch: int = 4) -> Tensor:
     """Pooled features of each image, ``(N, F)`` float32 on the CPU, in float32 arithmetic as in an assessment."""
     network = network.eval().to(device)
-    found = []
+    found: Tensor | None = None
     for start in range(0, len(images), batch):
         pixels = torch.from_numpy(np.stack([image.read() for image in images[start : start + batch]]))[:, None]
-        found.append(network(pixels.to(device)).features.float().cpu())
-    return torch.cat(found)
+        features = network(pixels.to(device)).features
+        # One array from the start: small pieces kept between large ones would hold the heap open, gigabytes of it.
+        found = torch.empty(len(images), features.shape[1]) if found is None else found
+        found[start : start + batch] = features
+    return torch.empty(0, 0) if found is None else found
 
 
 def fit_head(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from CTQualityAssessmentLib.models.bundles import PICTURES
 
 from Training.data.augment import AUGMENTATIONS
 from Training.data.folds import SPLITS
@@ -37,8 +38,12 @@ class Recipe:
         name: of the bundle that comes out.
         data: folder in the LDCTIQAG2023 layout.
         held_out: patients never trained on, in no fold.
+        picture: "whole" for the images as they are, "patient" for the patient alone, see
+            :mod:`CTQualityAssessmentLib.assessment.picture`.
         folds: number of folds; ``fold``: which one validates, None trains on all of them.
         split: how folds are made: "patients", "stratified" (by score alone) or "similar slices".
+        start: bundle, or folder of a finished run, whose weights the run begins with; None draws them. With it a recipe
+            may have no phases, and fits the head alone.
         network: ``size`` and overrides for :func:`clinreadnet`.
         loss: arguments of :class:`HRPSLoss`.
         phases: one after another; the rate rises over ``warmup`` steps of each and falls to zero as a cosine.
@@ -59,6 +64,8 @@ class Recipe:
     folds: int = 5
     fold: int | None = None
     split: str = "patients"
+    picture: str = "whole"
+    start: str | None = None
     network: dict[str, Any] = field(default_factory=lambda: {"size": "small"})
     loss: dict[str, float] = field(default_factory=dict)
     optimiser: str = "adamw"
@@ -108,11 +115,13 @@ def read_recipe(path: Path, overrides: dict[str, Any] | None = None) -> Recipe:
     unknown = set(values) - {f.name for f in fields(Recipe)}
     if unknown:
         raise ValueError(f"unknown fields in the recipe: {', '.join(sorted(unknown))}")
+    if values.get("picture", "whole") not in PICTURES:
+        raise ValueError(f"picture is one of {', '.join(PICTURES)}")
     values["phases"] = tuple(Phase(**phase) for phase in values["phases"])
     if values.get("head_fit") is not None:
         values["head_fit"] = HeadFit(**values["head_fit"])
     values["held_out"] = tuple(values.get("held_out", ()))
-    if not values["phases"]:
+    if not values["phases"] and not (values.get("start") and values.get("head_fit")):
         raise ValueError("a recipe needs at least one phase")
     recipe = Recipe(**values)
     for name, allowed in (("split", SPLITS), ("optimiser", ("adamw", "nadam")), ("augmentation", AUGMENTATIONS)):

@@ -19,6 +19,7 @@ from CTQualityAssessmentLib.windows import WINDOWS
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
+from Training.data.challenge import as_seen
 from Training.data.folds import Rated
 from Training.resnet import build_network
 from Training.tfkt_recipe import is_tfkt, read_tfkt_recipe
@@ -68,13 +69,15 @@ def load_scorer(folder: Path, held_out: tuple[str, ...], device: str = "auto") -
     identity = ModelIdentity(folder.name, "0", sha256, "ldctiqa", "run", True, "A training run.")
     network = load_run(folder).to(chosen).requires_grad_(False)
     scorer = TfktScorer(network) if isinstance(network, Tfkt) else _GradesScorer(network)
-    return LoadedModel(scorer, identity, WINDOWS["ldctiqa"], 512, chosen, None)
+    return LoadedModel(scorer, identity, WINDOWS["ldctiqa"], 512, chosen, None, description.get("picture", "whole"))
 
 
 def predict_with(model: LoadedModel, images: Sequence[Rated], batch: int = 8) -> NDArray[np.float64]:
     """Score of each image, ``(N,)``, without refusals and without resampling."""
     found = []
     for start in range(0, len(images), batch):
-        pixels = torch.from_numpy(np.stack([image.read() for image in images[start : start + batch]]))[:, None]
+        pixels = torch.from_numpy(
+            np.stack([as_seen(one.read(), model.picture) for one in images[start : start + batch]])
+        )[:, None]
         found.append(model.scorer(pixels.to(model.device)).scores.double().cpu().numpy())
     return np.concatenate(found)

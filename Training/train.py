@@ -12,11 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from CTQualityAssessmentLib.models import load_bundle
 from CTQualityAssessmentLib.networks.ordinal_scores import expected_score
 from safetensors.torch import load_file
 from torch import Tensor
@@ -89,8 +91,40 @@ def split(recipe: Recipe, images: list[Item]) -> tuple[list[Item], list[Item]]:
 
 def read_images(recipe: Recipe) -> list[LabelledImage]:
     """The images of a recipe, in groups of similar slices where its folds are made by them."""
-    images = read_challenge_folder(Path(recipe.data))
+    images = [replace(one, picture=recipe.picture) for one in read_challenge_folder(Path(recipe.data))]
     return grouped(images) if recipe.split == "similar slices" else images
+
+
+def first_network(recipe: Recipe) -> torch.nn.Module:
+    """The network that a run begins with: drawn from the seed, or with the weights of the recipe's ``start``.
+
+    Raises:
+        RunError: ``start`` is no finished run, of another network, or may have been trained on a held-out patient.
+    """
+    network = build_network(recipe.network)
+    if recipe.start is None:
+        return network
+    folder = Path(recipe.start)
+    metadata = folder / "configs" / "metadata.json"
+    try:
+        if metadata.is_file():
+            known = json.loads(metadata.read_text(encoding="utf-8"))["ctqa"]["held_out_patients"]
+            weights = load_bundle(folder, "cpu").network.state_dict()
+        else:
+            known = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))["held_out"]
+            weights = load_file(folder / "weights.safetensors")
+        network.load_state_dict(weights)
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        raise RunError(
+            "The recipe starts from weights that are not there or belong to another network.",
+            "Run the recipe that makes them first.",
+        ) from error
+    if not set(recipe.held_out) <= set(known):
+        raise RunError(
+            "The recipe starts from weights that may have seen a held-out patient.",
+            "Hold the same patients out of both.",
+        )
+    return network
 
 
 def train(
@@ -128,7 +162,7 @@ def train(
     )
     if any(phase.batch % loop.world for phase in recipe.phases):
         raise RunError(f"A batch of the recipe does not divide into {loop.world} processes.", "Start fewer.")
-    network, averaged = loop.with_average(lambda: build_network(recipe.network))
+    network, averaged = loop.with_average(lambda: first_network(recipe))
     optimiser_class = {"adamw": torch.optim.AdamW, "nadam": torch.optim.NAdam}[recipe.optimiser]
     optimiser = optimiser_class(parameter_groups(network, recipe.weight_decay), lr=1e-4)
     loss_function = HRPSLoss(**recipe.loss).to(loop.device)

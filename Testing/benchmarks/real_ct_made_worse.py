@@ -17,6 +17,7 @@ from CTQualityAssessmentLib.models import LoadedModel, load_bundle
 from CTQualityAssessmentLib.networks.ordinal_scores import expected_score
 from CTQualityAssessmentLib.reading import read_volume
 
+from Training.data.challenge import as_seen
 from Training.data.sources import data_folder
 from Training.simulation.ct import FULL_PHOTONS, simulate_ladder
 
@@ -27,7 +28,7 @@ DOSES, VIEWS, SLICES = (1.0, 0.5, 0.25, 0.1), (720, 360, 180), 4
 @torch.inference_mode()
 def scores(model: LoadedModel, slices: list[np.ndarray]) -> np.ndarray:
     """Expected score of each slice, without refusals: the question is what the network says."""
-    pixels = np.stack([model.window.apply(hu.astype(np.float32)) for hu in slices])[:, None]
+    pixels = np.stack([as_seen(model.window.apply(hu.astype(np.float32)), model.picture) for hu in slices])[:, None]
     return expected_score(model.network(torch.from_numpy(pixels)).fine_logits).numpy()
 
 

@@ -89,7 +89,7 @@ def read_slice(model: LoadedModel, hu: NDArray[np.floating]) -> Reading:
     prepared = prepare_slice(volume, volume.canonical_slices(), 0)
     if prepared.refusal is not None:
         return Reading(None, None, prepared.refusal.code, None)
-    found = model.scorer(network_pixels(prepared.hu, model))
+    found = model.scorer(network_pixels(prepared, model))
     novelty = None if model.novelty is None else float(model.novelty(found.features)[0])
     probabilities = None
     if found.probabilities is not None:

@@ -11,8 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from CTQualityAssessmentLib.assessment.body import body_mask
+from CTQualityAssessmentLib.assessment.picture import patient_alone
 from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.windows import WINDOWS
 from numpy.typing import NDArray
+
+_WINDOW = WINDOWS["ldctiqa"]
+#: Pixel of an abdomen of usual size, in mm.
+_USUAL_MM = 0.8
 
 
 class TrainingDataError(CTQAError):
@@ -21,7 +28,10 @@ class TrainingDataError(CTQAError):
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """One image with its label; ``patient`` and ``source`` keep what belongs together in one fold."""
+    """One image with its label; ``patient`` and ``source`` keep what belongs together in one fold.
+
+    ``picture`` is what of it a network sees: the whole image, or the patient alone.
+    """
 
     path: Path
     score: float
@@ -29,6 +39,7 @@ class LabelledImage:
     source: str
     dose: float | None = None
     views: int | None = None
+    picture: str = "whole"
 
     def read(self) -> NDArray[np.float32]:
         """The pixels, ``(rows, columns)`` float32 in [0, 1].
@@ -46,7 +57,19 @@ class LabelledImage:
             raise TrainingDataError(
                 "A training image is not a single grey slice in [0, 1].", "Use the published float TIFF files."
             )
-        return np.clip(image.astype(np.float32, copy=False), 0.0, 1.0)
+        image = np.clip(image.astype(np.float32, copy=False), 0.0, 1.0)
+        return as_seen(image, self.picture)
+
+
+def as_seen(image: NDArray[np.float32], picture: str) -> NDArray[np.float32]:
+    """An image ``(rows, columns)`` in [0, 1] as an assessment would show it to a network of this ``picture``.
+
+    The images have no spacing; the mask of the body needs it only for how much of a table to take away.
+    """
+    if picture == "whole":
+        return image
+    hu = _WINDOW.invert(image)
+    return _WINDOW.apply(patient_alone(hu, body_mask(hu, (_USUAL_MM, _USUAL_MM)))[0])
 
 
 def read_challenge_folder(root: Path, labels: str = "train.json") -> list[LabelledImage]:

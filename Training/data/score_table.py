@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from CTQualityAssessmentLib.assessment.slices import prepare_slice
+from CTQualityAssessmentLib.assessment.slices import PreparedSlice, prepare_slice
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.reading import read_volume
 from CTQualityAssessmentLib.results import MAX_SCORE
 from CTQualityAssessmentLib.volume import Volume
-from numpy.typing import NDArray
 
 from Training.data.challenge import TrainingDataError
 
@@ -36,13 +35,13 @@ class RatedSlice:
     """One slice with the score of its row.
 
     Attributes:
-        hu: ``(rows, columns)``.
+        prepared: the slice as the engine prepares it.
         score: 0 to 4.
         patient: whose slices stay together: the table's patient, else the file.
         dose, views: nobody knows them.
     """
 
-    hu: NDArray[np.generic]
+    prepared: PreparedSlice
     score: float
     patient: str
     dose: None = None
@@ -85,7 +84,7 @@ def read_score_table(path: Path) -> ScoreTable:
             if opened is None or opened[0] != file:
                 opened = file, read_volume(file)
             patient = (row.get("patient") or "").strip() or row["file"]
-            found += [RatedSlice(hu, score, patient) for hu in _slices(opened[1], row.get("slice"))]
+            found += [RatedSlice(one, score, patient) for one in _slices(opened[1], row.get("slice"))]
         except CTQAError as error:
             problems.append(f"row {number}: {error.problem}")
     if problems:
@@ -127,7 +126,7 @@ def _score(row: dict[str, str]) -> float:
     return score
 
 
-def _slices(volume: Volume, wanted: str | None) -> list[NDArray[np.generic]]:
+def _slices(volume: Volume, wanted: str | None) -> list[PreparedSlice]:
     count = volume.slice_count
     if (wanted or "").strip():
         if not wanted.strip().isdecimal() or int(wanted) >= count:
@@ -138,7 +137,7 @@ def _slices(volume: Volume, wanted: str | None) -> list[NDArray[np.generic]]:
         chosen = chosen if len(chosen) else np.array([0])
     slices = volume.canonical_slices()
     prepared = [prepare_slice(volume, slices, int(k)) for k in chosen]
-    readable = [one.hu for one in prepared if one.refusal is None]
+    readable = [one for one in prepared if one.refusal is None]
     if not readable:
         raise ScoreTableError(prepared[0].refusal.reason.lower() if prepared[0].refusal else "no slice.", "")
     return readable

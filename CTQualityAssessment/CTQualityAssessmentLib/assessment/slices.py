@@ -19,12 +19,13 @@ _AIR_HU = -300.0
 
 @dataclass(frozen=True)
 class PreparedSlice:
-    """One slice before scoring: its HU, how much of it is patient, or why it is refused."""
+    """One slice before scoring: its HU, where and how much of it is patient, or why it is refused."""
 
     index: int
     hu: NDArray[np.generic]
     body_fraction: float
     refusal: Refusal | None
+    body: NDArray[np.bool_] | None = None
 
 
 def prepare_slice(volume: Volume, slices: CanonicalSlices, index: int) -> PreparedSlice:
@@ -46,9 +47,10 @@ def prepare_slice(volume: Volume, slices: CanonicalSlices, index: int) -> Prepar
     # Fat and noise take every slice of a patient below water, also where no air is in view.
     if low >= 0 or (low > _AIR_HU and float(np.median(hu)) > 400):
         return PreparedSlice(index, hu, 0.0, Refusal("not-ct", "The values are not Hounsfield units of a patient."))
-    fraction = float(body_mask(hu, (float(spacing[1]), float(spacing[0]))).mean())
+    body = body_mask(hu, (float(spacing[1]), float(spacing[0])))
+    fraction = float(body.mean())
     if fraction < SMALLEST_BODY:
         return PreparedSlice(
             index, hu, fraction, Refusal("no-body", "There is no patient, or too little, in the slice.")
         )
-    return PreparedSlice(index, hu, fraction, None)
+    return PreparedSlice(index, hu, fraction, None, body)

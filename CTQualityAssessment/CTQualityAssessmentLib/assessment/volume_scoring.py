@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from CTQualityAssessmentLib import __version__
+from CTQualityAssessmentLib.assessment.picture import moved_back, patient_alone
 from CTQualityAssessmentLib.assessment.slices import PreparedSlice, prepare_slice
 from CTQualityAssessmentLib.assessment.summary import summarise
 from CTQualityAssessmentLib.calls import Cancelled, Progress, never, no_progress
@@ -88,13 +89,14 @@ def assess_volume(
         clock = time.monotonic()
         prepared = [prepare_slice(volume, slices, k) for k in range(first, min(first + batch_size, count))]
         readable = [p for p in prepared if p.refusal is None]
-        pixels = [network_pixels(p.hu, model) for p in readable]
+        seen = [_seen(p, model) for p in readable]
+        pixels = [_pixels(hu, model) for hu, _ in seen]
         seconds["prepare"] += time.monotonic() - clock
         clock = time.monotonic()
         if readable:
             reading = model.scorer(torch.cat(pixels), stages)
             found = _slices_of(volume, model, readable, reading)
-            maps.keep(found, reading)
+            maps.keep(found, reading, [moved for _, moved in seen])
             for result in found:
                 results[result.index] = result
         seconds["network"] += time.monotonic() - clock
@@ -153,7 +155,19 @@ def fill_assessment(begun: VolumeAssessment, volume: Volume, found: Mapping[int,
     return replace(begun, slices=complete, summary=summarise(complete), partial=len(found) < len(complete))
 
 
-def network_pixels(hu: NDArray[np.generic], model: LoadedModel) -> Tensor:
+def network_pixels(prepared: PreparedSlice, model: LoadedModel) -> Tensor:
+    """``(1, 1, H, W)`` in [0, 1] on the model's device: a slice as the network reads it in an assessment."""
+    return _pixels(_seen(prepared, model)[0], model)
+
+
+def _seen(prepared: PreparedSlice, model: LoadedModel) -> tuple[NDArray[np.generic], tuple[int, int]]:
+    """The slice as the network was trained to see it, and by how many rows and columns that moved it."""
+    if model.picture == "whole" or prepared.body is None:
+        return prepared.hu, (0, 0)
+    return patient_alone(prepared.hu, prepared.body)
+
+
+def _pixels(hu: NDArray[np.generic], model: LoadedModel) -> Tensor:
     """``(1, 1, H, W)`` in [0, 1] on the model's device; the longer side has the size the model was trained at.
 
     Noise and edges mean what they meant in training only at the training size, so other matrices are resampled.
@@ -230,15 +244,17 @@ class _MapGrids:
         )
         self._grids: dict[MapKey, NDArray[np.float32]] = {}
 
-    def keep(self, found: list[SliceAssessment], reading: SliceReading) -> None:
-        """Takes the maps of a batch; slices that were refused after all stay NaN."""
+    def keep(self, found: list[SliceAssessment], reading: SliceReading, moved: list[tuple[int, int]]) -> None:
+        """Takes the maps of a batch, each back where its slice was; slices that were refused after all stay NaN."""
         for key, values in reading.maps.items():
             grid = values.cpu().numpy()
             if key not in self._grids:
                 self._grids[key] = np.full((self._slices.hu.shape[0], *grid.shape[1:]), np.nan, dtype=np.float32)
             for n, one in enumerate(found):
                 if one.score is not None:
-                    self._grids[key][one.index] = grid[n]
+                    down, right = moved[n]
+                    cells = down / (key.pixels * self._row_pixels), right / (key.pixels * self._column_pixels)
+                    self._grids[key][one.index] = moved_back(grid[n], *cells) if any(moved[n]) else grid[n]
 
     def finished(self) -> tuple[AttentionMap, ...]:
         """The maps with their affines, in the order in which the network gives them."""

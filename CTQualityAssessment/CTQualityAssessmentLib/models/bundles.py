@@ -36,6 +36,8 @@ _WEIGHTS = Path("models") / "model.safetensors"
 _METADATA = Path("configs") / "metadata.json"
 _NOVELTY_PREFIX = "novelty."
 _INPUT_SIZES = range(32, 4097)
+#: What of a slice a network was trained on, see assessment/picture.py.
+PICTURES = ("whole", "patient")
 _PICKLE_SUFFIXES = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"}
 _ADVICE = "Install the bundle again."
 
@@ -65,7 +67,10 @@ class BundleInfo:
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A scorer with weights, in evaluation mode on its device, and what is needed to use it rightly."""
+    """A scorer with weights, in evaluation mode on its device, and what is needed to use it rightly.
+
+    ``picture`` says what of a slice it was trained on: all of it ("whole"), or the patient alone ("patient").
+    """
 
     scorer: SliceScorer
     identity: ModelIdentity
@@ -73,6 +78,7 @@ class LoadedModel:
     input_size: int
     device: torch.device
     novelty: NoveltyModel | None
+    picture: str = "whole"
 
     @property
     def network(self) -> torch.nn.Module:
@@ -137,6 +143,8 @@ def read_bundle(folder: Path) -> BundleInfo:
         words = (info.name, info.version, info.description, info.network, info.sha256, info.statement)
         if not all(isinstance(word, str) and word for word in words) or not isinstance(info.simulated_labels, bool):
             raise TypeError("a field has another type than its meaning")
+        if ours.get("picture", "whole") not in PICTURES:
+            raise ValueError("a picture that this version does not know")
         if type(info.input_size) is not int or info.input_size not in _INPUT_SIZES:
             raise ValueError("no size that a slice can have")
         return info
@@ -210,7 +218,15 @@ def load_bundle(name_or_folder: str | Path = DEFAULT_BUNDLE, device: str = "auto
         from CTQualityAssessmentLib.models.novelty import NoveltyModel
 
         novelty = NoveltyModel(**{k: v.float().to(chosen) for k, v in parts.items()})
-    return LoadedModel(scorer, identity_of(info), WINDOWS[info.window], info.input_size, torch.device(chosen), novelty)
+    return LoadedModel(
+        scorer,
+        identity_of(info),
+        WINDOWS[info.window],
+        info.input_size,
+        torch.device(chosen),
+        novelty,
+        info.metadata["ctqa"].get("picture", "whole"),
+    )
 
 
 def bundle_tensors(info: BundleInfo) -> dict[str, torch.Tensor]:

@@ -15,10 +15,11 @@ pytest.importorskip("astra")
 from CTQualityAssessmentLib.models import load_bundle
 
 from Testing.phantom_factory import degraded_slices
-from Testing.unit.training.miniature import NETWORK
+from Testing.unit.training.miniature import NETWORK, TFKT_NETWORK
 from Training import challenge, export
 from Training.data.challenge import read_challenge_folder
 from Training.data.folds import grouped, make_folds, similar_slices, stratified_folds
+from Training.tfkt_recipe import read_tfkt_recipe
 
 
 def write_set(root, folder, labels, suffix, slices, step):
@@ -97,6 +98,29 @@ def test_from_the_published_folder_to_the_report_in_one_command(published, recip
         card = (bundle / "docs" / "README.md").read_text()
         assert not model.identity.simulated_labels and "simulated" not in model.identity.statement
         assert "rated images" in card and "simulated images of" not in card and "mean of the folds" in card
+
+
+def test_tfkt_goes_the_same_way_and_trains_stage_a_once(published, tmp_path, monkeypatch):
+    """The published recipe of TFKT V2, but for size and steps, from the published folder to the report."""
+    train, test, _ = published
+    values = read_tfkt_recipe(challenge.RECIPE.with_name("tfkt_v2.yaml")).to_dict()
+    values |= {"network": TFKT_NETWORK, "folds": 2, "precision": "no", "natural_data": "photographs"}
+    values |= {
+        "natural": {"steps": 2, "batch": 2, "crop": 48, "lr": 1e-3},
+        "stem": {"steps": 2, "batch": 4, "lr": 1e-3},
+    }
+    values["hybrid"] = {"epochs": 1, "batch": 4, "lr": 1e-3}
+    recipe, run = tmp_path / "recipe.yaml", tmp_path / "run"
+    recipe.write_text(json.dumps(values))
+    arguments = [train, "--folds", "grouped", "--out", run, "--test", test, "--recipe", recipe, "--repeats", 20]
+    monkeypatch.setattr("sys.argv", ["challenge", *map(str, arguments)])
+    challenge.main()
+    rows = json.loads((run / "report.json").read_text())["rows"]
+    assert sum(row["images"] for row in rows if "validation" in row["name"]) == 40
+    stages = [(run / f"fold{n}" / "stage-a.safetensors").read_bytes() for n in (0, 1)]
+    assert stages[0] == stages[1]
+    log = (run / "fold1" / "log.jsonl").read_text()
+    assert "stage-a" not in log and "validation_mse" in log
 
 
 def test_variants_of_one_slice_land_in_one_group_and_one_fold(published):

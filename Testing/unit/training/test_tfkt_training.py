@@ -16,28 +16,15 @@ pytest.importorskip("accelerate")
 from CTQualityAssessmentLib.models import load_bundle
 from safetensors.torch import load_file
 
+from Testing.unit.training.miniature import TFKT_NETWORK
 from Training import export, train_tfkt
 from Training.data.challenge import read_challenge_folder
 from Training.loop import Loop, RunError
-from Training.scorers import load_scorer
+from Training.scorers import load_scorer, predict_with
 from Training.tfkt_recipe import read_tfkt_recipe
 from Training.train_tfkt import Best, ct_images, predict, train
 
 RECIPES = Path(train_tfkt.__file__).parent / "recipes"
-NETWORK = {
-    "size": "compact",
-    "stem": 4,
-    "stages": [
-        {"fused": True, "expand": 1, "stride": 2, "channels": 4, "depth": 1},
-        {"fused": False, "expand": 2, "stride": 2, "channels": 8, "depth": 1},
-    ],
-    "last": 8,
-    "bridge_side": 16,
-    "swin_dim": 8,
-    "swin_depths": [1, 1],
-    "swin_heads": [1, 2],
-    "window": 4,
-}
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +51,7 @@ def recipe_for(data, tmp_path, **changes):
         "name": "miniature",
         "data": str(data),
         "held_out": ["p4"],
-        "network": NETWORK,
+        "network": TFKT_NETWORK,
         "natural": {"steps": 2, "batch": 2, "crop": 48, "lr": 1e-3},
         "stem": {"steps": 3, "batch": 4, "crop": 32, "lr": 1e-3},
         "hybrid": {"epochs": 1, "batch": 4, "lr": 1e-3},
@@ -218,6 +205,5 @@ def test_a_run_becomes_a_bundle_that_scores_as_the_run_did(data, tmp_path, monke
     assert "no measure of its own doubt" in card and str(data) not in card
     tested = [one for one in read_challenge_folder(data) if one.patient == "p4"]
     for folder in (tmp_path / "run", bundle):
-        np.testing.assert_allclose(
-            predict(load_scorer(folder, ("p4",), "cpu").network, tested), predict(network, tested), atol=5e-3
-        )
+        evaluated = predict_with(load_scorer(folder, ("p4",)), tested)
+        np.testing.assert_allclose(evaluated, predict(network, tested), atol=5e-3)
