@@ -1,18 +1,23 @@
 """``python -m Testing.hardness.headers --cases N``: broken DICOM files, each read or refused, nothing else.
 
-``--first`` is the number of the first case, and ``--show`` prints one case's files and outcome in this process, without
-its bounds, to look for the cause of a defect.
+``--first`` is the number of the first case. ``--log`` appends what came of each case to a file, goes on behind the last
+case in it, and counts all of them; ``--seconds`` hands out no more cases after that time. ``--show`` prints one case's
+outcome in this process, without its bounds, to look for the cause of a defect.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
+from itertools import takewhile
+from math import inf
 from pathlib import Path
 
 from Testing.hardness.bases import BASES
@@ -39,6 +44,12 @@ def table(outcomes: list[Outcome]) -> str:
     return "\n".join(lines)
 
 
+def _earlier(log: Path | None) -> list[Outcome]:
+    if log is None or not log.exists():
+        return []
+    return [Outcome(**json.loads(line)) for line in log.read_text(encoding="utf-8").splitlines()]
+
+
 def main() -> int:
     """Run the cases, print the table and every defect with its number; 1 where there is one."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -47,6 +58,8 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--show", type=int)
     parser.add_argument("--base", choices=BASES, help="start from this encoding only")
+    parser.add_argument("--log", type=Path, help="a file to go on with")
+    parser.add_argument("--seconds", type=float, default=inf)
     options = parser.parse_args()
     case = partial(broken_header, bases=(options.base,)) if options.base else broken_header
     if options.show is not None:
@@ -54,9 +67,14 @@ def main() -> int:
             print(options.show, *case(options.show, Path(folder)))
         return 0
     begun = time.monotonic()
-    outcomes = []
-    for one in run_cases(case, range(options.first, options.first + options.cases), options.workers):
+    outcomes = _earlier(options.log)
+    first = max([options.first, *(one.seed + 1 for one in outcomes)])
+    seeds = takewhile(lambda _: time.monotonic() - begun < options.seconds, range(first, first + options.cases))
+    for one in run_cases(case, seeds, options.workers):
         outcomes.append(one)
+        if options.log:
+            with options.log.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(one)) + "\n")
         if one.kind in DEFECTS:
             print(f"{one.kind}: case {one.seed} ({one.tried}): {one.detail}", flush=True)
     counts = Counter(one.kind for one in outcomes)

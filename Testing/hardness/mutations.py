@@ -248,6 +248,14 @@ MUTATIONS: tuple[Mutation, ...] = (
 WEIGHTS = (3, 4, 2, 2, 2, 2, 1, 1, 3, 3, 8, 4, 2, 3, 1, 3, 2, 1, 0.03)
 
 
+def with_value(content: bytes, keyword: str, value: bytes) -> bytes:
+    """The file with other bytes in one element."""
+    dataset, tag = _parsed(content), tag_for_keyword(keyword)
+    assert dataset is not None and tag is not None
+    _put(dataset, tag, value)
+    return _written(dataset)
+
+
 def _parsed(content: bytes) -> FileDataset | None:
     """The file as elements; None where another mutation left nothing that can be taken apart."""
     try:

@@ -40,17 +40,18 @@ class Outcome:
 DEFECTS = ("fault", "memory", "slow", "hang", "crash")
 
 
-def run_cases(case: Case, seeds: Iterable[int], workers: int = 1) -> Iterator[Outcome]:
+def run_cases(case: Case, seeds: Iterable[int], workers: int = 1, patience: float = 1.0) -> Iterator[Outcome]:
     """Do the cases in ``workers`` processes and yield what came of each, in the order in which they end.
 
-    A process that dies or hangs is replaced, and its case is told as "crash" or "hang".
+    A process that dies or hangs is replaced, and its case is told as "crash" or "hang". ``patience`` multiplies the
+    time that a case may take.
     """
     waiting = iter(seeds)
     running: list[_Worker] = []
     try:
         for _ in range(workers):
             if (seed := next(waiting, None)) is not None:
-                running.append(_Worker(case, seed))
+                running.append(_Worker(case, seed, patience))
         while running:
             ready = multiprocessing.connection.wait([one.pipe for one in running], timeout=1.0)
             for one in list(running):
@@ -70,15 +71,17 @@ def run_cases(case: Case, seeds: Iterable[int], workers: int = 1) -> Iterator[Ou
 
 
 class _Worker:
-    def __init__(self, case: Case, seed: int) -> None:
-        self._case = case
+    def __init__(self, case: Case, seed: int, patience: float) -> None:
+        self._case, self._patience = case, patience
         self._start()
         self.give(seed)
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self._process: SpawnProcess = context.Process(target=_serve, args=(self._case, theirs), daemon=True)
+        self._process: SpawnProcess = context.Process(
+            target=_serve, args=(self._case, theirs, self._patience), daemon=True
+        )
         self._process.start()
         theirs.close()
 
@@ -96,9 +99,9 @@ class _Worker:
             except (EOFError, OSError):
                 self._process.join(10)
                 return Outcome(self._seed, "?", "crash", f"exit code {self._process.exitcode}", 0.0)
-        if time.monotonic() - self._begun > CLOCK_SECONDS:
+        if time.monotonic() - self._begun > (limit := CLOCK_SECONDS * self._patience):
             self.stop()
-            return Outcome(self._seed, "?", "hang", f"over {CLOCK_SECONDS:g} s", CLOCK_SECONDS)
+            return Outcome(self._seed, "?", "hang", f"over {limit:g} s", limit)
         return None
 
     def stop(self) -> None:
@@ -107,7 +110,7 @@ class _Worker:
         self.pipe.close()
 
 
-def _serve(case: Case, pipe: Connection) -> None:
+def _serve(case: Case, pipe: Connection, patience: float) -> None:
     _bound()
     while True:
         try:
@@ -123,7 +126,7 @@ def _serve(case: Case, pipe: Connection) -> None:
         seconds = time.process_time() - begun
         if kind == "fault" and detail.startswith("MemoryError"):
             kind = "memory"
-        elif kind not in DEFECTS and seconds > CPU_SECONDS:
+        elif kind not in DEFECTS and seconds > CPU_SECONDS * patience:
             kind, detail = "slow", f"{seconds:.0f} s: {detail}"
         pipe.send((tried, kind, detail, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 

@@ -18,7 +18,7 @@ from Testing.hardness.bases import BASES, base_files
 from Testing.hardness.cases import look_at, write_case
 from Testing.hardness.headers import broken_header
 from Testing.hardness.inputs import QUICK, gzip_bomb, nrrd_of_a_secret
-from Testing.hardness.mutations import MUTATIONS, deflate_bomb, huge_matrix
+from Testing.hardness.mutations import MUTATIONS, deflate_bomb, huge_matrix, with_value
 from Testing.hardness.pool import DEFECTS, run_cases
 from Testing.hardness.volumes import strange_input
 
@@ -135,6 +135,22 @@ def test_a_matrix_that_the_file_cannot_hold_costs_no_memory(tmp_path, monkeypatc
         with pytest.raises(ReadingError):
             read_volume(tmp_path)
     assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "outcome"),
+    [
+        ("RescaleSlope", b"1e30", ("refused", "NotHounsfieldError")),
+        ("RescaleSlope", b"3000000000", ("refused", "NotHounsfieldError")),
+        ("RescaleIntercept", b"-1e18", ("refused", "NotHounsfieldError")),
+        ("PixelSpacing", b"999\\999", ("volume", "measured")),
+    ],
+)
+def test_numbers_that_no_scanner_writes(tmp_path, keyword, value, outcome):
+    """Each ended the run with a traceback once."""
+    for n, content in enumerate(base_files("explicit")):
+        (tmp_path / f"{n}.dcm").write_bytes(with_value(content, keyword, value))
+    assert look_at(tmp_path) == outcome
 
 
 def test_too_little_memory_is_said_in_a_sentence(tmp_path, monkeypatch):

@@ -25,6 +25,7 @@ from CTQualityAssessmentLib.pacs.transfer import NotToBeScored, fetch_series
 from pydicom import dcmread
 
 from Testing.dicom_factory import body, write_series
+from Testing.pacs.doors import door, write_certificate
 from Testing.pacs.filling import counted, fill, store
 from Testing.pacs.orthanc import AET, OUR_AET, free_port
 
@@ -83,6 +84,22 @@ def test_what_this_program_made_is_left_alone(archive, tmp_path):
         (found,) = one.find({"Modality": "CT"})
         with pytest.raises(NotToBeScored, match="This program made the series"):
             fetch_series(one, found, tmp_path / "got")
+
+
+def test_an_encrypted_association_needs_a_certificate_that_is_trusted(archive, tmp_path):
+    """Whoever sits between could read every image."""
+    certificate = write_certificate(tmp_path)
+    fill(archive, tmp_path / "in", 1)
+    with door(archive.dicom, certificate) as port:
+        place = f"127.0.0.1:{port}"
+        with open_archive(dimse_address(place, OUR_AET, AET, tls=True, patience=FAST)) as one:
+            with pytest.raises(TlsError):
+                one.find({"Modality": "CT"})
+        trusted = dimse_address(place, OUR_AET, AET, tls=True, ca_file=certificate, patience=FAST)
+        with open_archive(trusted) as one:
+            (found,) = one.find({"Modality": "CT"})
+            fetch_series(one, found, tmp_path / "got")
+    assert len(list((tmp_path / "got").iterdir())) == 2
 
 
 def test_who_is_not_known_or_not_there_is_told_apart(archive, tmp_path):

@@ -120,12 +120,12 @@ def watch(
 
 
 def _found(address: Address, query: dict[str, str]) -> list[FoundSeries]:
-    """What the archive has; nothing while it does not answer."""
-    from CTQualityAssessmentLib.pacs.errors import SeriesError, UnreachableError
+    """What the archive has; nothing while it does not answer or has a fault."""
+    from CTQualityAssessmentLib.pacs.errors import ServerFaultError, UnreachableError
 
     try:
         return find_series(address, query)
-    except (UnreachableError, SeriesError) as error:
+    except (UnreachableError, ServerFaultError) as error:
         console.print(f"{error.problem} The next look will be later.")
         return []
 

@@ -56,6 +56,7 @@ class DicomWebArchive:
         self._sender = DICOMwebClient(address.url, chunk_size=_WHOLE, **keywords)
         for client in (self._client, self._sender):
             client.set_http_retry_params(retry=False)  # it knows no lost connections, see patience.py
+            client.host = urlsplit(address.url).netloc  # what it sends as Host; its own loses port and IPv6 address
 
     @classmethod
     @contextmanager

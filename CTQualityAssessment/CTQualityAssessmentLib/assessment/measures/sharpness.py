@@ -46,7 +46,7 @@ def edge_distance(grid: SliceGrid) -> float | None:
 
 
 def _outline(grid: SliceGrid) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Points on the skin and normals that point outwards, both ``(n, 2)`` as (y, x) in mm; None without a patient."""
+    """Points on the skin and normals that point outwards, both ``(n, 2)`` as (y, x) in mm; None without."""
     rows, columns = np.nonzero(grid.body)
     if rows.size == 0:
         return None
@@ -62,6 +62,8 @@ def _outline(grid: SliceGrid) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     inside = _look_up(grid.body, at, False)
     far = radii[len(radii) - 1 - np.argmax(inside[::-1], axis=0)]
     offsets = np.arange(_SEARCH_MM, -_SEARCH_MM, -grid.pixel_mm / 2)
+    if len(offsets) < 5:  # pixels as wide as the search: no edge can be followed in them
+        return None
     radii = far + offsets[:, None]
     hu = _look_up(grid.hu, _indices(centre + radii[..., None] * ray, step), np.nan)
     # A mean over three samples keeps single noisy pixels from being taken for skin.
