@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import tempfile
 import unittest
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import slicer
-from CTQualityAssessmentLib.assessment import assess_volume, body_mask
-from CTQualityAssessmentLib.assessment.denoising import Examination, blend, denoise_volume, examine, report_of
+from CTQualityAssessmentLib.assessment import body_mask
 from CTQualityAssessmentLib.calls import Cancelled, Progress, never, no_progress
 from CTQualityAssessmentLib.denoising import DenoisingReport, Strength
-from CTQualityAssessmentLib.errors import CTQAError
-from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, DEFAULT_DENOISER, load_bundle, load_denoiser
+from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, DEFAULT_DENOISER
 from CTQualityAssessmentLib.mrml.assessment_nodes import AssessmentNodes, add_assessment
 from CTQualityAssessmentLib.mrml.denoised_nodes import keep_examination, put_denoised
 from CTQualityAssessmentLib.mrml.volume_nodes import image_of, volume_from_node
@@ -27,6 +26,9 @@ from CTQualityAssessmentLib.panel.sample_data import register_sample
 from CTQualityAssessmentLib.panel.self_test import PanelSelfTest
 from CTQualityAssessmentLib.panel.volume_facts import acquisition_facts
 from CTQualityAssessmentLib.results import VolumeAssessment
+from CTQualityAssessmentLib.worker.client import run_in_worker
+from CTQualityAssessmentLib.worker.exchange import read_denoised, read_result, write_volume
+from CTQualityAssessmentLib.worker.protocol import AssessRequest, DenoiseRequest
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import (
@@ -107,7 +109,8 @@ class CTQualityAssessmentWidget(ScriptedLoadableModuleWidget):
 class CTQualityAssessmentLogic(ScriptedLoadableModuleLogic):
     """Everything without a panel, for scripts and ``Slicer --no-main-window --python-script``.
 
-    Runs the network in this process; the panel runs it in a process of its own. Example::
+    Networks run in a process of their own, as from the panel: a torch that ends its process does not end Slicer. For a
+    network in this process call the library, ``CTQualityAssessmentLib.assessment``. Example::
 
         import slicer
         from CTQualityAssessment import CTQualityAssessmentLogic
@@ -132,7 +135,7 @@ class CTQualityAssessmentLogic(ScriptedLoadableModuleLogic):
         progress: Progress = no_progress,
         cancelled: Cancelled = never,
     ) -> VolumeAssessment:
-        """Score a volume; see :func:`CTQualityAssessmentLib.assessment.assess_volume`.
+        """Score a volume; see :func:`CTQualityAssessmentLib.assessment.assess_volume`. Waits for the end.
 
         Args:
             volumeNode: a CT in HU.
@@ -143,16 +146,21 @@ class CTQualityAssessmentLogic(ScriptedLoadableModuleLogic):
             cancelled: asked between batches; True returns what is there, marked partial.
 
         Raises:
-            CTQAError: volume, model or device cannot be used.
-            ModuleNotFoundError: torch or another package is not installed; the panel installs them.
+            CTQAError: volume, model or device cannot be used, a package is missing (the panel installs them), or it was
+                cancelled before there was anything to keep.
         """
-        return assess_volume(
-            replace(volume_from_node(volumeNode), facts=acquisition_facts(volumeNode)[0]),
-            load_bundle(model, device=device),
-            attention_stages=tuple(attentionStages),
-            progress=progress,
-            cancelled=cancelled,
-        )
+        volume = replace(volume_from_node(volumeNode), facts=acquisition_facts(volumeNode)[0])
+        with tempfile.TemporaryDirectory(prefix="ctqa-", ignore_cleanup_errors=True) as folder:
+            request = AssessRequest(
+                id="1",
+                folder=folder,
+                model=model,
+                device=device,
+                attention_stages=list(attentionStages),
+                **write_volume(Path(folder) / "hu.npy", volume),
+            )
+            run_in_worker(request, progress=progress, cancelled=cancelled)
+            return read_result(Path(folder))
 
     def show(self, volumeNode: slicer.vtkMRMLScalarVolumeNode, assessment: VolumeAssessment) -> AssessmentNodes:
         """Add overlays, tables, chart and the exact result to the scene of the volume."""
@@ -181,27 +189,24 @@ class CTQualityAssessmentLogic(ScriptedLoadableModuleLogic):
             cancelled: asked between slices.
 
         Raises:
-            CTQAError: volume, model or device cannot be used, or it was cancelled before the volume was whole.
-            ModuleNotFoundError: torch or another package is not installed; the panel installs them.
+            CTQAError: volume, model or device cannot be used, a package is missing (the panel installs them), or it was
+                cancelled before the volume was whole.
         """
         volume = replace(volume_from_node(volumeNode), facts=acquisition_facts(volumeNode)[0])
-        loaded = load_denoiser(model, device=device)
-        found = denoise_volume(volume, loaded, progress=progress, cancelled=cancelled)
-        if found.partial:
-            raise CTQAError(_("The run was cancelled."), _("Nothing was kept; start again when you are ready."))
-        result = found.volume if strength.full else blend(volume, found.volume, strength)
-        report = examine(
-            report_of(volume, found, strength),
-            volume,
-            result,
-            loaded,
-            Examination(),
-            progress=progress,
-            cancelled=cancelled,
-        )
-        image = image_of(result.hu)
-        nodes = put_denoised(volumeNode.GetScene(), volumeNode, image, volume.acquisition_axis, report)
-        keep_examination(volumeNode.GetScene(), volumeNode, report, before_after_rows(report))
+        with tempfile.TemporaryDirectory(prefix="ctqa-", ignore_cleanup_errors=True) as folder:
+            request = DenoiseRequest(
+                id="1",
+                folder=folder,
+                model=model,
+                device=device,
+                **asdict(strength),
+                **write_volume(Path(folder) / "hu.npy", volume),
+            )
+            run_in_worker(request, progress=progress, cancelled=cancelled)
+            result, report = read_denoised(Path(folder), volume)
+        scene = volumeNode.GetScene()
+        nodes = put_denoised(scene, volumeNode, image_of(result.hu), volume.acquisition_axis, report)
+        keep_examination(scene, volumeNode, report, before_after_rows(report))
         return nodes.volume, report
 
     def export(self, assessment: VolumeAssessment, folder: str | Path) -> list[str]:

@@ -179,11 +179,11 @@ class DenoiseSection(Section):
 
 
 def _guard_lines(report: DenoisingReport) -> list[str]:
-    """What the guard found, each flagged sentence so that nobody overlooks it."""
+    """What the guard found, flagged sentences first and so that nobody overlooks them."""
     if not report.retention:
         return [html.escape(_("Nobody has looked yet whether lesions survive in this volume."))]
     found = []
-    for one in report.retention:
+    for one in sorted(report.retention, key=lambda one: not one.flagged):
         text = html.escape(one.sentence())
         found.append(_FLAG.format(text=text) if one.flagged else text)
     return found

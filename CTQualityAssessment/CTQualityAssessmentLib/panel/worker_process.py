@@ -5,24 +5,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 import signal
-import sys
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import qt
 
+from CTQualityAssessmentLib.worker.client import worker_command
 from CTQualityAssessmentLib.worker.protocol import BadRequestError, decode, encode
 
-#: Slicer's Python does not know the module's folder, and its launcher may replace PYTHONPATH: an argument names it.
-_START = (
-    "import runpy, sys; sys.path.insert(0, sys.argv[1]); "
-    "runpy.run_module('CTQualityAssessmentLib.worker', run_name='__main__')"
-)
-_LIBRARY_PARENT = Path(__file__).resolve().parents[2]
 _LOG_LINES = 200
 _TERMINATE_MS, _KILL_MS = 500, 2000
 
@@ -132,7 +124,7 @@ class WorkerProcess:
         process.finished.connect(lambda: self._ended(process))
         process.errorOccurred.connect(lambda: self._failed(process))
         self._process = process
-        process.start(shutil.which("PythonSlicer") or sys.executable, ["-u", "-c", _START, str(_LIBRARY_PARENT)])
+        process.start(*worker_command())
 
     def _read(self, process: qt.QProcess) -> None:
         data = bytes(process.readAllStandardOutput().data())

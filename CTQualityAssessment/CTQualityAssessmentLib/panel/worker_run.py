@@ -150,10 +150,10 @@ class WorkerRun(Generic[J]):
         return job
 
     def discard(self, job: J) -> None:
-        """Delete what a job has on the disk."""
+        """Delete what a job has on the disk, in an event of its own: a gigabyte takes a moment."""
         if job.folder is not None:
             self._folders.append(job.folder)
-        self._clean_up()
+            qt.QTimer.singleShot(0, self._clean_up)
 
     def give_back(self) -> None:
         """End the process, stop the timer, delete the folders."""

@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import slicer
 import slicer.util
-from numpy.typing import NDArray
 
-from CTQualityAssessmentLib.assessment import body_mask
+from CTQualityAssessmentLib.assessment import patient_mask
 from CTQualityAssessmentLib.calls import Progress
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.measures import PhysicalMeasures
@@ -26,7 +25,7 @@ from CTQualityAssessmentLib.mrml.assessment_nodes import (
 from CTQualityAssessmentLib.mrml.scene import nodes_of_class
 from CTQualityAssessmentLib.mrml.scene_file import load_scene
 from CTQualityAssessmentLib.mrml.volume_nodes import add_volume, ijk_to_ras, volume_from_node
-from CTQualityAssessmentLib.reading import SeriesInfo, read_volume
+from CTQualityAssessmentLib.reading import SeriesInfo, Wanted, read_volume
 from CTQualityAssessmentLib.reporting.measures_file import read_measures
 from CTQualityAssessmentLib.results import AttentionMap, VolumeAssessment, map_of_title
 from CTQualityAssessmentLib.volume import AcquisitionFacts, Volume
@@ -102,13 +101,16 @@ async def open_case(
         case = _open_scene(scene, scene_file)
         case.measures = _measures_beside(scene_file, case.volume)
         return case
-    volume = await asyncio.to_thread(read_volume, path, series=series, progress=progress, on_series=on_series)
+    wanted = Wanted(("CT", "MR"))  # models that read CT alone refuse MR themselves
+    volume = await asyncio.to_thread(
+        read_volume, path, series=series, progress=progress, on_series=on_series, wanted=wanted
+    )
     return Case(volume, add_volume(scene, volume))
 
 
 async def show_assessment(scene: slicer.vtkMRMLScene, case: Case, assessment: VolumeAssessment) -> None:
     """Put a result into the scene in place of the one before."""
-    body = await asyncio.to_thread(_body, case.volume)
+    body = await asyncio.to_thread(patient_mask, case.volume)
     remove_assessment(scene, case.node)
     case.assessment = assessment
     case.nodes = add_assessment(scene, case.node, assessment, body)
@@ -138,12 +140,6 @@ def _measures_beside(scene_file: Path, volume: Volume) -> PhysicalMeasures | Non
     centres = [one.centre_ras for one in measures.slices]
     own = [volume.slice_centre_ras(n) for n in range(volume.slice_count)]
     return measures if len(centres) == len(own) and np.allclose(centres, own, atol=0.01) else None
-
-
-def _body(volume: Volume) -> NDArray[np.bool_]:
-    slices = volume.canonical_slices()
-    columns_mm, rows_mm, _ = np.linalg.norm(slices.ijk_to_ras[:3, :3], axis=0)
-    return body_mask(slices.hu, (float(rows_mm), float(columns_mm)))
 
 
 def _open_scene(scene: slicer.vtkMRMLScene, path: Path) -> Case:

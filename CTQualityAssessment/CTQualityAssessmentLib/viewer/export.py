@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from CTQualityAssessmentLib.assessment import body_mask
+from CTQualityAssessmentLib.assessment import patient_mask
 from CTQualityAssessmentLib.assessment.measures import measure_volume
 from CTQualityAssessmentLib.measures import PhysicalMeasures
 from CTQualityAssessmentLib.mrml.assessment_nodes import add_assessment
@@ -45,15 +45,13 @@ def export(
 
 
 def _export_assessment(scratch: Path, volume: Volume, assessment: VolumeAssessment, measures: PhysicalMeasures) -> None:
-    slices = volume.canonical_slices()
-    columns_mm, rows_mm, _ = (sum(x * x for x in slices.ijk_to_ras[:3, axis]) ** 0.5 for axis in range(3))
     write_json(scratch / "assessment.json", assessment)
     write_csv(scratch / "slices.csv", assessment)
     write_figures(scratch / "figures.png", volume, assessment)
     write_web_page(scratch / "index.html", assessment, volume=volume, measures=measures, scene=True)
     bare = create_bare_scene()
     node = add_volume(bare.scene, volume)
-    add_assessment(bare.scene, node, assessment, body_mask(slices.hu, (rows_mm, columns_mm)))
+    add_assessment(bare.scene, node, assessment, patient_mask(volume))
     save_scene(bare.scene, scratch / "scene.mrb")
 
 

@@ -15,13 +15,14 @@ from CTQualityAssessmentLib.models.errors import UnknownBundle
 from CTQualityAssessmentLib.reading import SeriesInfo
 from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS, range_text, reason_text, value_text
 from CTQualityAssessmentLib.reporting.web_page import refused_ranges
-from CTQualityAssessmentLib.reporting.words import DISCLAIMER, FACT_LABELS, fact_text, headline
+from CTQualityAssessmentLib.reporting.words import DISCLAIMER, FACT_LABELS, fact_text, headline, verdict_score
 from CTQualityAssessmentLib.results import (
     MAP_KINDS,
     MAX_SCORE,
     MapKind,
     SliceAssessment,
     VolumeAssessment,
+    grade,
     map_of_title,
 )
 from CTQualityAssessmentLib.volume import Volume
@@ -167,8 +168,10 @@ def row_of(one: SliceAssessment) -> list[Any]:
 def result_of(assessment: VolumeAssessment) -> dict[str, Any]:
     """The summary with everything that must stand beside a score."""
     title, meaning = headline(assessment)
-    s = assessment.summary
+    s, score = assessment.summary, verdict_score(assessment)
     numbers = [["Slices scored", f"{s.scored} of {s.slices}"]]
+    if assessment.prompt:
+        numbers.append(["Told the network", assessment.prompt.text])
     if s.mean is not None:
         numbers += [
             ["Median", f"{s.median:.1f}"],
@@ -179,8 +182,8 @@ def result_of(assessment: VolumeAssessment) -> dict[str, Any]:
         ]
     model = assessment.model
     return {
-        "score": None if s.mean is None else f"{s.mean:.1f}",
-        "grade": s.grade or title,
+        "score": None if score is None else f"{score:.1f}",
+        "grade": title if score is None else grade(score)[0],
         "meaning": meaning,
         "numbers": numbers,
         "partial": assessment.partial,

@@ -1,0 +1,122 @@
+"""A worker for a caller that waits: a script in 3D Slicer, which a network in the same process could end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO, Any
+
+from CTQualityAssessmentLib.calls import Cancelled, Progress, never, no_progress
+from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.worker.protocol import (
+    CLOSING_SECONDS,
+    BadRequestError,
+    RunCancelledError,
+    VolumeRequest,
+    decode,
+    encode,
+)
+
+#: Slicer's Python does not know the module's folder, and its launcher may replace PYTHONPATH: an argument names it.
+_START = (
+    "import runpy, sys; sys.path.insert(0, sys.argv[1]); "
+    "runpy.run_module('CTQualityAssessmentLib.worker', run_name='__main__')"
+)
+_LIBRARY_PARENT = Path(__file__).resolve().parents[2]
+_LOG_BYTES = 20_000
+
+
+class WorkerEndedError(CTQAError):
+    """The process was killed or ended by itself in the middle of a request."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The worker process ended unexpectedly; nothing was kept.",
+            "Close other programs, because memory may be short, and try again.",
+        )
+
+
+def worker_command() -> tuple[str, list[str]]:
+    """Program and arguments that start a worker, in 3D Slicer with Slicer's Python."""
+    return shutil.which("PythonSlicer") or sys.executable, ["-u", "-c", _START, str(_LIBRARY_PARENT)]
+
+
+def run_in_worker(
+    request: VolumeRequest, *, progress: Progress = no_progress, cancelled: Cancelled = never
+) -> dict[str, Any]:
+    """Start a worker, let it do one request, and wait for its end.
+
+    Args:
+        request: what to do; its folder holds the result afterwards.
+        progress: called with (done, total, message).
+        cancelled: asked at each message of the worker.
+
+    Returns:
+        the message ``done``; its ``partial`` is True after a cancel that left something to keep.
+
+    Raises:
+        CTQAError: what the worker says is wrong, with its advice.
+        RunCancelledError: cancelled before there was anything to keep.
+        WorkerEndedError: the process is gone.
+    """
+    program, arguments = worker_command()
+    with (Path(request.folder) / "worker.log").open("w+b") as log:
+        process = subprocess.Popen(  # noqa: S603  our own program
+            [program, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )
+        try:
+            return _follow(process, request, progress, cancelled)
+        except WorkerEndedError:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_BYTES))
+            logging.warning("CTQualityAssessment worker: %s", log.read().decode("utf-8", "replace"))
+            raise
+        finally:
+            process.stdin.close()  # it ends by itself then
+            try:
+                process.wait(CLOSING_SECONDS + 2)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            process.stdout.close()
+
+
+def _follow(
+    process: subprocess.Popen[bytes], request: VolumeRequest, progress: Progress, cancelled: Cancelled
+) -> dict[str, Any]:
+    told = False
+    _send(process.stdin, request.to_message())
+    for line in process.stdout:
+        try:
+            message = decode(line)
+        except BadRequestError:
+            continue
+        if message.get("id") == request.id:
+            kind = message["t"]
+            if kind == "done":
+                return message
+            if kind == "error":
+                if message["kind"] == "cancelled":
+                    raise RunCancelledError
+                raise CTQAError(message["problem"], message["advice"])
+            if kind == "progress":
+                progress(message["done"], message["total"], message["message"])
+        if not told and cancelled():
+            told = True
+            _send(process.stdin, {"t": "cancel", "id": request.id})
+    raise WorkerEndedError
+
+
+def _send(stream: IO[bytes], message: dict[str, Any]) -> None:
+    try:
+        stream.write(encode(message).encode("ascii"))
+        stream.flush()
+    except OSError as error:
+        raise WorkerEndedError from error
