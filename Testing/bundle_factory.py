@@ -8,8 +8,10 @@ from pathlib import Path
 
 import torch
 from CTQualityAssessmentLib.networks.clinreadnet import ClinReadNetConfig
+from CTQualityAssessmentLib.networks.cmmiqa import CMMIQAConfig
 from CTQualityAssessmentLib.networks.efficientnet_v2 import ConvStage
-from CTQualityAssessmentLib.networks.registry import build_slice_scorer
+from CTQualityAssessmentLib.networks.names import VOLUME_SCORERS
+from CTQualityAssessmentLib.networks.registry import build_slice_scorer, build_volume_scorer
 from CTQualityAssessmentLib.networks.tfkt import TfktConfig
 from safetensors.torch import save_file
 
@@ -31,6 +33,7 @@ _CONFIGS = {
         swin_heads=(1, 2),
         window=4,
     ),
+    "cmmiqa": CMMIQAConfig(stem=4, channels=(8, 8, 8, 16), blocks=1, layers=1, heads=2),
 }
 
 
@@ -43,7 +46,8 @@ def write_bundle(folder: Path, network: str = "clinreadnet") -> Path:
     (folder / "models").mkdir(parents=True)
     (folder / "configs").mkdir()
     weights = folder / "models" / "model.safetensors"
-    save_file(build_slice_scorer(network, described).network.state_dict(), weights)
+    build = build_volume_scorer if network in VOLUME_SCORERS else build_slice_scorer
+    save_file(build(network, described).network.state_dict(), weights)
     metadata = {
         "name": folder.name,
         "version": "0.0.1",

@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 
 
 #: Files that not every run writes: those of an earlier run must not stay beside the results of another volume.
-OPTIONAL_FILES = ("figures.png", "scene.mrb", "report.dcm", "attention-*-stage[1-4].dcm", "grad-cam-*.dcm")
+OPTIONAL_FILES = (
+    "figures.png",
+    "scene.mrb",
+    "report.dcm",
+    "attention-*-stage[1-4].dcm",
+    "grad-cam-*.dcm",
+    "weight-*.dcm",
+    "*-map.nii.gz",
+)
 
 
 def missing_for_scene() -> str | None:
@@ -64,6 +72,7 @@ def write_results(
         from CTQualityAssessmentLib.reporting.dicom.files import write_dicom
 
         write_dicom(folder, assessment, source, measures)
+    _write_maps(folder, assessment)
     progress(1, 3, "Drawing figures")
     if figures:
         write_figures(folder / "figures.png", volume, assessment)
@@ -84,16 +93,23 @@ def write_results(
     progress(3, 3, "Written")
 
 
+def _write_maps(folder: Path, assessment: VolumeAssessment) -> None:
+    """``score-map.nii.gz`` and ``weight-map.nii.gz`` of a network that reads volumes, each on its own affine."""
+    from CTQualityAssessmentLib.reporting.volume_file import write_volume
+    from CTQualityAssessmentLib.volume import Volume
+
+    for found in assessment.volume_maps:
+        write_volume(folder / f"{found.name}-map.nii.gz", Volume(found.values, found.ijk_to_ras, units="signal"))
+
+
 def _write_scene(path: Path, volume: Volume, assessment: VolumeAssessment) -> None:
-    from CTQualityAssessmentLib.assessment.body import body_mask
+    from CTQualityAssessmentLib.assessment.body import patient_mask
     from CTQualityAssessmentLib.mrml.assessment_nodes import add_assessment
     from CTQualityAssessmentLib.mrml.scene import create_bare_scene
     from CTQualityAssessmentLib.mrml.scene_file import save_scene
     from CTQualityAssessmentLib.mrml.volume_nodes import add_volume
 
-    slices = volume.canonical_slices()
-    columns_mm, rows_mm, _ = (sum(x * x for x in slices.ijk_to_ras[:3, axis]) ** 0.5 for axis in range(3))
     bare = create_bare_scene()
     node = add_volume(bare.scene, volume)
-    add_assessment(bare.scene, node, assessment, body_mask(slices.hu, (rows_mm, columns_mm)))
+    add_assessment(bare.scene, node, assessment, patient_mask(volume))
     save_scene(bare.scene, path)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: Raised by a minor step when a field is added, by a major one when a field changes its meaning or goes.
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "1.3"
 
 #: Likert grades of LDCTIQAG2023, 0 to 4: word and diagnostic meaning (paraphrased from Lee et al., MedIA 99:103343).
 GRADES: tuple[tuple[str, str], ...] = (
@@ -144,6 +144,11 @@ MAP_KINDS = {
         "how much a place raised or lowered the score (Grad-CAM)",
         "Grad-CAM shows what raised or lowered the score, not where a defect is.",
     ),
+    "weight": MapKind(
+        "Weight",
+        "how much a place weighed in the score of the volume",
+        "The weight shows what the score was taken from, not where a defect is.",
+    ),
 }
 
 
@@ -153,10 +158,10 @@ class AttentionMap:
 
     Attributes:
         name: of attention its temperature: "scan" (2.0 at the start of training), "read" (1.0) or "focus" (0.5). Of
-            Grad-CAM "raises" or "lowers", what the places did to the score.
+            Grad-CAM "raises" or "lowers", what the places did to the score. Of weight "map".
         stage: 1 to 4, from fine to coarse; None where the kind has one grid.
         values: ``(n, rows, columns)`` float32, not negative; relative to an even spread (of attention over its window,
-            of Grad-CAM over the slice), so 1 is neutral; NaN for refused slices.
+            of Grad-CAM over the slice, of weight over the volume), so 1 is neutral; NaN for refused slices.
         ijk_to_ras: ``(column, row, n, 1)`` to RAS millimetres; the grid lies on the volume's own slices.
         kind: one of :data:`MAP_KINDS`.
     """
@@ -176,6 +181,47 @@ class AttentionMap:
     def file_stem(self) -> str:
         """Such as "attention-focus-stage3" or "grad-cam-lowers"."""
         return f"{self.kind}-{self.name}" + (f"-stage{self.stage}" if self.stage else "")
+
+
+@dataclass(frozen=True)
+class VolumeMap:
+    """What a network that reads whole volumes says about places, on its own coarse grid.
+
+    Attributes:
+        name: "score" (0 to 4, as far as the place alone would go; may exceed 4) or "weight" (0 to 1, how much the
+            place counts in the score of the volume).
+        values: ``(layers, rows, columns)`` float32, not negative.
+        ijk_to_ras: ``(column, row, layer, 1)`` to RAS millimetres; the map's own affine, not the volume's.
+    """
+
+    name: str
+    values: NDArray[np.float32]
+    ijk_to_ras: NDArray[np.float64]
+
+    @property
+    def title(self) -> str:
+        """What it is called in a scene."""
+        return {"score": "Score map", "weight": "Weights of the score"}[self.name]
+
+
+@dataclass(frozen=True)
+class UsedPrompt:
+    """What a network was told about the volume, and where each part came from.
+
+    Attributes:
+        modality, organ: words of ``prompts``, "unknown" included.
+        modality_from, organ_from: such as "the user" or "BodyPartExamined"; "nothing" where it is not known.
+    """
+
+    modality: str
+    organ: str
+    modality_from: str
+    organ_from: str
+
+    @property
+    def text(self) -> str:
+        """In words, for example "MR (from the user), extremity (from the series description)"."""
+        return f"{self.modality} (from {self.modality_from}), {self.organ} (from {self.organ_from})"
 
 
 def map_of_title(title: str) -> tuple[str, str, int | None] | None:
@@ -206,6 +252,10 @@ class VolumeAssessment:
         versions: of this package, torch, monai, numpy and python.
         timings_s: seconds by stage ("read" where known, "prepare", "network", "total").
         attention: maps, kept out of the JSON.
+        volume_score: score of the volume as a whole, 0 to 4, of a network that reads whole volumes; its slices then
+            carry the profile along the patient. None of a network that reads slices.
+        prompt: what such a network was told; None of one that is told nothing.
+        volume_maps: its maps in 3D, kept out of the JSON.
     """
 
     model: ModelIdentity
@@ -219,6 +269,9 @@ class VolumeAssessment:
     warnings: tuple[str, ...] = ()
     partial: bool = False
     attention: tuple[AttentionMap, ...] = ()
+    volume_score: float | None = None
+    prompt: UsedPrompt | None = None
+    volume_maps: tuple[VolumeMap, ...] = ()
     schema_version: str = SCHEMA_VERSION
 
     def scores(self) -> NDArray[np.float64]:
@@ -226,8 +279,8 @@ class VolumeAssessment:
         return np.array([np.nan if s.score is None else s.score for s in self.slices], dtype=np.float64)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types only, ready for ``json.dumps(..., allow_nan=False)``; attention maps are left out."""
-        return asdict_without(self, "attention")
+        """Plain types only, ready for ``json.dumps(..., allow_nan=False)``; maps are left out."""
+        return asdict_without(self, "attention", "volume_maps")
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> VolumeAssessment:
@@ -268,6 +321,8 @@ class VolumeAssessment:
             facts=dict(data["facts"]),
             warnings=tuple(data["warnings"]),
             partial=bool(data["partial"]),
+            volume_score=data.get("volume_score"),
+            prompt=UsedPrompt(**known_fields(UsedPrompt, data["prompt"])) if data.get("prompt") else None,
             schema_version=version,
         )
 

@@ -27,6 +27,8 @@ class AcquisitionFacts:
 
     Units are in the names. ``reconstruction`` is the scanner's own wording (for example "ADMIRE 3" or "FBP");
     ``ctdi_phantom_cm`` is the diameter of the phantom that CTDIvol refers to, 16 (head) or 32 (body).
+    ``described_organ`` is the organ that the series description or protocol names, a word of ``prompts.ORGANS``; the
+    description itself may identify and is not kept.
     """
 
     modality: str | None = None
@@ -44,6 +46,7 @@ class AcquisitionFacts:
     reconstruction_diameter_mm: float | None = None
     gantry_tilt_deg: float | None = None
     contrast: bool | None = None
+    described_organ: str | None = None
 
     def known(self) -> dict[str, object]:
         """The facts that are present, by name, in the order of the class."""
@@ -74,16 +77,18 @@ class CanonicalSlices:
 
 @dataclass(frozen=True)
 class Volume:
-    """A scalar volume in Hounsfield units on its scanner grid.
+    """A scalar volume on its scanner grid: CT in Hounsfield units, or MR, whose values have no unit.
 
     Attributes:
-        hu: ``[k, j, i]``, int16 or float32, finite, padding already replaced by air (-1024 HU or the lowest HU).
+        hu: ``[k, j, i]``, int16 or float32, finite, padding already replaced by air (-1024 HU or the lowest HU). Of MR
+            the signal as stored, padding 0; see ``units``.
         ijk_to_ras: 4 x 4, millimetres; its last row is (0, 0, 0, 1).
         acquisition_axis: 0, 1 or 2 for i, j or k.
         facts: what the headers say about the acquisition.
         warnings: sentences a user should read before trusting a score; no identifying content.
         exposures: one for each slice along the acquisition axis; empty where no slice has a header of its own.
-        units: "HU", or "challenge" where the voxels were the LDCTIQAG2023 [0, 1] scale and were mapped back to HU.
+        units: "HU"; "challenge" where the voxels were the LDCTIQAG2023 [0, 1] scale and were mapped back to HU;
+            "signal" for MR, of which nothing may be said in HU.
     """
 
     hu: NDArray[np.generic]
@@ -126,6 +131,11 @@ class Volume:
             rounded = slab if slab.dtype == np.int16 else np.clip(np.rint(slab), -32768, 32767)
             found.update(np.ascontiguousarray(rounded, dtype="<i2").tobytes())
         return found.hexdigest()
+
+    @property
+    def is_mr(self) -> bool:
+        """Whether the values are MR signal rather than HU."""
+        return self.units == "signal" or self.facts.modality == "MR"
 
     @property
     def slice_count(self) -> int:

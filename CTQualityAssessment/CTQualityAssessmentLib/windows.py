@@ -38,9 +38,9 @@ class Window:
 
 
 #: ``ldctiqa``: the scale of the LDCTIQAG2023 images. The organisers give no numbers; the peaks of fat, soft tissue and
-#: air in images of the challenge's format fit -1050 ... 350 HU. ``soft-tissue`` is for display and for surrogate
-#: labels, never for a challenge-trained network. ``lung`` and ``bone`` are for display. ``full``, from air to dense
-#: bone, is what denoisers and lesion detectors read.
+#: air in images of the challenge's format fit -1050 ... 350 HU. ``soft-tissue`` is for display, surrogate labels and
+#: networks of whole volumes that learn such labels, never for a challenge-trained network. ``lung`` and ``bone`` are
+#: for display. ``full``, from air to dense bone, is what denoisers and lesion detectors read.
 WINDOWS: dict[str, Window] = {
     w.name: w
     for w in (

@@ -56,11 +56,11 @@ def real_sources(name: str, count: int) -> Iterator[SourceSlice]:
     """
     from CTQualityAssessmentLib.assessment.body import body_mask
 
-    hu, (spacing, thickness) = _load(data_folder() / "ct" / "volumes" / f"{name}.nii.gz")
+    hu, (spacing, thickness) = load_slices(data_folder() / "ct" / "volumes" / f"{name}.nii.gz")
     reach = max(0, round((_TARGET_THICKNESS_MM / thickness - 1) / 2))
     chosen = np.unique(np.linspace(reach + 1, len(hu) - reach - 2, count).round().astype(int))
     for k in chosen:
-        clean = _clean(hu[k - reach : k + reach + 1].astype(np.float32).mean(axis=0))
+        clean = clean_slice(hu[k - reach : k + reach + 1].astype(np.float32).mean(axis=0))
         clean[hu[k] <= -1020] = -1024
         if body_mask(clean, (spacing, spacing)).mean() > 0.1:
             yield SourceSlice(PATIENTS[name], int(k), clean, spacing)
@@ -77,15 +77,15 @@ def phantom_sources(seed: int, count: int) -> Iterator[SourceSlice]:
 
 def noise_sd(hu: NDArray[np.floating]) -> float:
     """Noise of a slice in HU: median of the local SD (7 x 7, detrended by the local mean) in soft tissue."""
-    soft = ndimage.binary_erosion(
-        (ndimage.gaussian_filter(hu, 3) > 0) & (ndimage.gaussian_filter(hu, 3) < 150), iterations=3
-    )
+    smooth = ndimage.gaussian_filter(hu, 3)
+    soft = ndimage.binary_erosion((smooth > 0) & (smooth < 150), iterations=3)
     mean = ndimage.uniform_filter(hu.astype(np.float64), 7)
     sd = np.sqrt(np.maximum(ndimage.uniform_filter(hu.astype(np.float64) ** 2, 7) - mean**2, 0))
     return float(np.median(sd[soft])) if soft.sum() > 200 else 10.0
 
 
-def _load(path: Path) -> tuple[NDArray[np.int16], tuple[float, float]]:
+def load_slices(path: Path) -> tuple[NDArray[np.int16], tuple[float, float]]:
+    """HU of a CT ``(n, rows, columns)`` in the radiological view; millimetres between pixels and between slices."""
     from CTQualityAssessmentLib.reading import read_volume
 
     volume = read_volume(path)
@@ -94,7 +94,8 @@ def _load(path: Path) -> tuple[NDArray[np.int16], tuple[float, float]]:
     return slices.hu, (float(spacing[0]), float(spacing[2]))
 
 
-def _clean(hu: NDArray[np.float32]) -> NDArray[np.float32]:
+def clean_slice(hu: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A slice without most of its noise: smoothed where its kernel is sharp, then non-local means."""
     from skimage.restoration import denoise_nl_means
 
     if noise_sd(hu) > _SHARP_SD_HU:

@@ -48,6 +48,11 @@ def mae(predicted: Scores, true: Scores) -> float:
     return float(np.mean(np.abs(predicted - true)))
 
 
+def rmse(predicted: Scores, true: Scores) -> float:
+    """Root mean square error in the unit of the scores."""
+    return float(np.sqrt(np.mean((predicted - true) ** 2)))
+
+
 MEASURES: dict[str, Callable[[Scores, Scores], float]] = {
     "PLCC": plcc,
     "SROCC": srocc,

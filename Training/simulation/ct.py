@@ -140,7 +140,7 @@ def simulate_ladder(
     for dose, child in zip(doses, np.random.SeedSequence(seed).spawn(len(doses)), strict=True):
         rng = np.random.default_rng(child)
         readings = [photon_counts_to_integrals(exact, photons * dose, electronic_sd, rng) for _ in range(2)]
-        filtered = _filter((readings[0] + readings[1]) / 2, response)
+        filtered = filter_integrals((readings[0] + readings[1]) / 2, response)
         for count, image in _nested_back_projections(filtered, angles, size, views).items():
             attenuation = image / (WATER_ATTENUATION * spacing_mm)
             result = _calibrate(1000.0 * (attenuation - 1.0), square, fat, air)
@@ -195,7 +195,8 @@ def _nested_back_projections(
     return images
 
 
-def _filter(integrals: NDArray[np.float32], response: NDArray[np.float64]) -> NDArray[np.float32]:
+def filter_integrals(integrals: NDArray[np.float32], response: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Line integrals ``(angles, detectors)`` filtered by a response of :func:`ramp_filter`, same shape."""
     samples = 2 * (len(response) - 1)
     spectrum = np.fft.rfft(integrals, samples, axis=1) * response
     return np.fft.irfft(spectrum, samples, axis=1)[:, : integrals.shape[1]].astype(np.float32)

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from CTQualityAssessmentLib import __version__
 from CTQualityAssessmentLib.assessment.picture import moved_back, patient_alone
+from CTQualityAssessmentLib.assessment.prompting import NOTHING_TOLD, Told
 from CTQualityAssessmentLib.assessment.slices import PreparedSlice, prepare_slice
 from CTQualityAssessmentLib.assessment.summary import summarise
+from CTQualityAssessmentLib.assessment.whole_volume import assess_whole
 from CTQualityAssessmentLib.calls import Cancelled, Progress, never, no_progress
 from CTQualityAssessmentLib.results import (
     AttentionMap,
@@ -49,20 +51,23 @@ def assess_volume(
     progress: Progress = no_progress,
     cancelled: Cancelled = never,
     on_slice: Callable[[SliceAssessment], None] = _no_slice,
+    told: Told = NOTHING_TOLD,
 ) -> VolumeAssessment:
-    """Scores the slices along the volume's acquisition axis.
+    """Scores the slices along the volume's acquisition axis, or the volume as a whole where the model reads volumes.
 
     Memory beside the volume: one batch of slices, the network's activations for it, and the attention maps asked for.
 
     Args:
-        volume: in HU.
+        volume: in HU; for models that read volumes also MR.
         model: from :func:`CTQualityAssessmentLib.models.load_bundle`.
         batch_size: slices per network call; it does not change the scores. None for :func:`default_batch_size`.
         attention_stages: stages 1 to 4 whose maps are wanted, of attention one per temperature and stage; any stage
             asks for Grad-CAM of a network that has no attention to show.
         progress: called with (slices done, slices, message).
         cancelled: asked between batches; True returns what is there, marked partial.
-        on_slice: called with each slice that was scored or refused, after its batch and in the order of the volume.
+        on_slice: called with each slice that was scored or refused, after its batch and in the order of the volume; of
+            a volume as a whole after its end.
+        told: what the user says about the volume, for models that are told something.
 
     Raises:
         ValueError: a batch size or an attention stage that cannot be.
@@ -74,6 +79,14 @@ def assess_volume(
         raise ValueError("batch_size is at least 1 and attention stages are among 1, 2, 3, 4")
     started = time.monotonic()
     begun = begin_assessment(volume, model)
+    if model.reads_volumes:
+        whole, by_index = assess_whole(
+            begun, volume, model, told=told, overlay=bool(attention_stages), progress=progress, cancelled=cancelled
+        )
+        for index in sorted(by_index):
+            on_slice(by_index[index])
+        seconds = {**whole.timings_s, "total": round(time.monotonic() - started, 3)}
+        return replace(fill_assessment(whole, volume, by_index), timings_s=seconds)
     slices = volume.canonical_slices()
     count = volume.slice_count
     results: list[SliceAssessment | None] = [None] * count
@@ -271,7 +284,7 @@ class _MapGrids:
 
 def _warnings(volume: Volume, slices: CanonicalSlices, model: LoadedModel) -> tuple[str, ...]:
     found = []
-    if max(slices.hu.shape[1:]) != model.input_size:
+    if not model.reads_volumes and max(slices.hu.shape[1:]) != model.input_size:
         found.append(
             f"Slices of {slices.hu.shape[2]} x {slices.hu.shape[1]} pixels were resampled to the {model.input_size} "
             "pixels that the model was trained at, which changes their noise."

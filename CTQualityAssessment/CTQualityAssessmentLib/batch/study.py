@@ -165,10 +165,11 @@ def published(
 
 
 def _read_and_assessed(study: Study, settings: Settings, scratch: Path, model: LoadedModel, run: str) -> StudyRecord:
-    from CTQualityAssessmentLib.reading import read_volume
+    from CTQualityAssessmentLib.reading import Wanted, read_volume
 
     started = time.monotonic()
-    volume = read_volume([Path(file) for file in study.files], series=study.series)
+    wanted = Wanted(("CT", "MR") if model.reads_volumes else ("CT",))
+    volume = read_volume([Path(file) for file in study.files], series=study.series, wanted=wanted)
     return assessed(study, volume, settings, scratch, model, run, started)[0]
 
 

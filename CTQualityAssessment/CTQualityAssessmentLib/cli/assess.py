@@ -24,10 +24,11 @@ from CTQualityAssessmentLib.cli.terminal import (
 )
 
 if TYPE_CHECKING:
+    from CTQualityAssessmentLib.assessment import Told
     from CTQualityAssessmentLib.calls import Cancelled
     from CTQualityAssessmentLib.calls import Progress as ProgressCall
     from CTQualityAssessmentLib.denoising import DenoisingReport
-    from CTQualityAssessmentLib.reading import SourceSeries
+    from CTQualityAssessmentLib.reading import SourceSeries, Wanted
     from CTQualityAssessmentLib.results import VolumeAssessment
     from CTQualityAssessmentLib.volume import Volume
 
@@ -65,6 +66,12 @@ def assess(
             "patient: name, number, birth date, study and UIDs as in the input, so that an archive can file them.",
         ),
     ] = False,
+    modality: Annotated[
+        str | None, typer.Option(help="For models that are told: CT, MR or unknown, instead of what the tags say.")
+    ] = None,
+    organ: Annotated[
+        str | None, typer.Option(help="For models that are told: brain, chest, abdomen ... or unknown.")
+    ] = None,
     denoised: Annotated[
         Path | None,
         typer.Option(
@@ -93,8 +100,9 @@ def assess(
 
             # Opened first, so that a folder that cannot be written is known before the network has run.
             folder = opened.enter_context(result_folder(out, optional=result_files.OPTIONAL_FILES))
+        told = _told(modality, organ)
         start = time.perf_counter()
-        volume, source = _read(path, series, dicom, progress, cancelled)
+        volume, source = _read(path, series, dicom, _wanted(model, told), progress, cancelled)
         read_s = time.perf_counter() - start
         comparison = None
         if denoised is not None:
@@ -102,9 +110,8 @@ def assess(
 
             # What does not belong to this volume shows now, not after the network has run.
             comparison = read_denoising(denoised, volume)
-        assessment = _assessed(
-            volume, model, device, batch, () if no_attention else attention_stage, progress, cancelled
-        )
+        stages = () if no_attention else attention_stage
+        assessment = _assessed(volume, model, device, batch, stages, told, progress, cancelled)
         assessment = replace(assessment, timings_s={"read": read_s, **assessment.timings_s})
         if assessment.partial and assessment.summary.scored == 0:
             error_console.print("Cancelled before a slice was scored; nothing was written.")
@@ -173,15 +180,34 @@ def _write(
     return measures.partial
 
 
+def _told(modality: str | None, organ: str | None) -> Told:
+    """What the user says, in the words of the prompts."""
+    from CTQualityAssessmentLib.assessment import Told
+    from CTQualityAssessmentLib.prompts import UNKNOWN
+
+    if modality is not None:
+        modality = UNKNOWN if modality.lower() == UNKNOWN else modality.upper()
+    return Told(modality, organ and organ.lower())
+
+
+def _wanted(model: str | None, told: Told) -> Wanted:
+    """What the model can read, and what a file is that does not say it."""
+    from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, find_bundle
+    from CTQualityAssessmentLib.reading import Wanted
+
+    modalities = find_bundle(model or DEFAULT_BUNDLE).modalities
+    return Wanted(modalities, told.modality if told.modality in modalities else None)
+
+
 def _read(
-    path: Path, series: str | None, dicom: bool, progress: ProgressCall, cancelled: Cancelled
+    path: Path, series: str | None, dicom: bool, wanted: Wanted, progress: ProgressCall, cancelled: Cancelled
 ) -> tuple[Volume, SourceSeries | None]:
     """The volume; its source, which names the patient, only where DICOM files were asked for."""
     from CTQualityAssessmentLib.reading import read_volume, read_with_source
 
     if dicom:
         return read_with_source(path, series=series, progress=progress, cancelled=cancelled)
-    return read_volume(path, series=series, progress=progress, cancelled=cancelled), None
+    return read_volume(path, series=series, progress=progress, cancelled=cancelled, wanted=wanted), None
 
 
 def _assessed(
@@ -190,6 +216,7 @@ def _assessed(
     device: str,
     batch: int | None,
     attention_stages: Sequence[int],
+    told: Told,
     progress: ProgressCall,
     cancelled: Cancelled,
 ) -> VolumeAssessment:
@@ -203,6 +230,7 @@ def _assessed(
         attention_stages=tuple(sorted(set(attention_stages))),
         progress=progress,
         cancelled=cancelled,
+        told=told,
     )
 
 
@@ -216,6 +244,8 @@ def _print_summary(assessment: VolumeAssessment) -> None:
     console.print(f"{title}. {meaning}")
     console.print(summary_line(assessment))
     console.print(facts_line(assessment))
+    if assessment.prompt:
+        console.print(f"The network was told: {assessment.prompt.text}.")
     if assessment.summary.worst:
         worst = (assessment.slices[n] for n in assessment.summary.worst[:5])
         console.print("Worst slices, counted from 0: " + ", ".join(f"{one.index} ({one.score:.1f})" for one in worst))

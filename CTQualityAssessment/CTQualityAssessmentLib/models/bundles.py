@@ -21,7 +21,7 @@ from CTQualityAssessmentLib.models.errors import (
     WrongTask,
 )
 from CTQualityAssessmentLib.models.folders import added_bundles_folder
-from CTQualityAssessmentLib.networks.names import DENOISERS, SLICE_SCORERS
+from CTQualityAssessmentLib.networks.names import DENOISERS, SLICE_SCORERS, VOLUME_SCORERS
 from CTQualityAssessmentLib.results import ModelIdentity
 from CTQualityAssessmentLib.windows import WINDOWS, Window
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import torch
 
     from CTQualityAssessmentLib.models.novelty import NoveltyModel
+    from CTQualityAssessmentLib.networks.cmmiqa import VolumeScorer
     from CTQualityAssessmentLib.networks.slice_scorer import SliceScorer
 
 DEFAULT_BUNDLE = "clinreadnet-small-simulated"
@@ -59,20 +60,25 @@ class BundleInfo:
     metadata: dict[str, Any]
 
     @property
+    def modalities(self) -> tuple[str, ...]:
+        """What it reads: CT, and MR where it is a scorer of whole volumes."""
+        return ("CT", "MR") if self.network in VOLUME_SCORERS else ("CT",)
+
+    @property
     def task(self) -> str:
         """What the bundle is for: "score" or "denoise"."""
-        tasks = {"score": SLICE_SCORERS, "denoise": DENOISERS}
+        tasks = {"score": SLICE_SCORERS + VOLUME_SCORERS, "denoise": DENOISERS}
         return next((task for task, networks in tasks.items() if self.network in networks), "unknown")
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A scorer with weights, in evaluation mode on its device, and what is needed to use it rightly.
+    """A scorer of slices or of volumes with weights, in evaluation mode on its device, and what is needed to use it.
 
     ``picture`` says what of a slice it was trained on: all of it ("whole"), or the patient alone ("patient").
     """
 
-    scorer: SliceScorer
+    scorer: SliceScorer | VolumeScorer
     identity: ModelIdentity
     window: Window
     input_size: int
@@ -84,6 +90,11 @@ class LoadedModel:
     def network(self) -> torch.nn.Module:
         """The scorer's network."""
         return self.scorer.network
+
+    @property
+    def reads_volumes(self) -> bool:
+        """Whether the scorer reads whole volumes, CT and MR, rather than slices of CT."""
+        return self.identity.network in VOLUME_SCORERS
 
 
 def bundle_folders() -> tuple[Path, ...]:
@@ -195,11 +206,12 @@ def load_bundle(name_or_folder: str | Path = DEFAULT_BUNDLE, device: str = "auto
             f"The model bundle '{info.name}' asks for a network that this version does not know.",
             "Update CTQualityAssessment or use another model.",
         )
-    from CTQualityAssessmentLib.networks.registry import build_slice_scorer
+    from CTQualityAssessmentLib.networks.registry import build_slice_scorer, build_volume_scorer
 
     tensors = bundle_tensors(info)
     try:
-        scorer = build_slice_scorer(info.network, info.metadata["ctqa"])
+        build = build_volume_scorer if info.network in VOLUME_SCORERS else build_slice_scorer
+        scorer = build(info.network, info.metadata["ctqa"])
         # Counters of normalisation layers are integers and stay so.
         weights = {k: v for k, v in tensors.items() if not k.startswith(_NOVELTY_PREFIX)}
         scorer.network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})

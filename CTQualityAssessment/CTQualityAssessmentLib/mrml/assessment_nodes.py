@@ -11,7 +11,12 @@ import slicer
 from numpy.typing import NDArray
 
 from CTQualityAssessmentLib.mrml.colour_nodes import remove_unused_colour_nodes
-from CTQualityAssessmentLib.mrml.overlays import add_attention_overlay, add_quality_overlay, attention_upper
+from CTQualityAssessmentLib.mrml.overlays import (
+    add_attention_overlay,
+    add_quality_overlay,
+    add_volume_map,
+    attention_upper,
+)
 from CTQualityAssessmentLib.mrml.plots import add_chart, add_score_series, add_threshold_series
 from CTQualityAssessmentLib.mrml.removal import clear_views, helpers_of
 from CTQualityAssessmentLib.mrml.scene import batch, nodes_of_class
@@ -24,6 +29,8 @@ _VOLUME = "CTQA.volume"
 #: Display and storage nodes, which stay behind when a user deletes what they belong to.
 _HELPERS = "CTQA.helpers"
 _IS_ASSESSMENT = "CTQA.assessment"
+#: Fields that hold several nodes.
+_SEVERAL = ("attention", "volume_maps")
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,7 @@ class AssessmentNodes:
     parameters: slicer.vtkMRMLScriptedModuleNode
     quality: slicer.vtkMRMLScalarVolumeNode | None
     attention: tuple[slicer.vtkMRMLScalarVolumeNode, ...]
+    volume_maps: tuple[slicer.vtkMRMLScalarVolumeNode, ...]
     slice_table: slicer.vtkMRMLTableNode | None
     summary_table: slicer.vtkMRMLTableNode | None
     threshold_table: slicer.vtkMRMLTableNode | None
@@ -62,7 +70,7 @@ class AssessmentNodes:
     def made(self) -> list[slicer.vtkMRMLNode]:
         """All nodes that are there, what refers before what it refers to: the order to remove them in."""
         single = (self.chart, self.score_series, self.threshold_series, self.slice_table, self.summary_table)
-        rest = (self.threshold_table, self.result, self.quality, *self.attention, self.parameters)
+        rest = (self.threshold_table, self.result, self.quality, *self.attention, *self.volume_maps, self.parameters)
         return [node for node in (*single, *rest) if node is not None]
 
 
@@ -96,6 +104,7 @@ def add_assessment(
             parameters=_add_parameters(scene, assessment),
             quality=quality,
             attention=tuple(attention),
+            volume_maps=tuple(add_volume_map(scene, volume_node, assessment, m) for m in assessment.volume_maps),
             slice_table=slice_table,
             summary_table=add_summary_table(scene, assessment),
             threshold_table=threshold_table,
@@ -125,10 +134,10 @@ def find_assessments(
             single = {
                 f.name: next(iter(members[f.name]), None)
                 for f in fields(AssessmentNodes)
-                if f.name not in ("parameters", "attention")
+                if f.name not in ("parameters", *_SEVERAL)
             }
-            attention = tuple(node for node in members["attention"] if node is not None)
-            found.append(AssessmentNodes(parameters=parameters, attention=attention, **single))
+            several = {name: tuple(node for node in members[name] if node is not None) for name in _SEVERAL}
+            found.append(AssessmentNodes(parameters=parameters, **several, **single))
     return found
 
 
@@ -137,7 +146,8 @@ def overlay_ids(scene: slicer.vtkMRMLScene) -> set[str]:
     found = set()
     for parameters in nodes_of_class(scene, "vtkMRMLScriptedModuleNode"):
         if parameters.GetAttribute(_IS_ASSESSMENT):
-            overlays = (*_references(parameters, "CTQA.quality"), *_references(parameters, "CTQA.attention"))
+            roles = ("CTQA.quality", *(f"CTQA.{name}" for name in _SEVERAL))
+            overlays = [node for role in roles for node in _references(parameters, role)]
             found |= {node.GetID() for node in overlays if node is not None}
     return found
 

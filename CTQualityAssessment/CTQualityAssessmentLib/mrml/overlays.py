@@ -23,7 +23,7 @@ from CTQualityAssessmentLib.mrml.colour_nodes import attention_colour_node, qual
 from CTQualityAssessmentLib.mrml.errors import AssessmentMismatchError
 from CTQualityAssessmentLib.mrml.legend import add_legend
 from CTQualityAssessmentLib.mrml.volume_nodes import add_scalar_volume, ijk_to_ras
-from CTQualityAssessmentLib.results import MAP_KINDS, MAX_SCORE, AttentionMap, Geometry, VolumeAssessment
+from CTQualityAssessmentLib.results import MAP_KINDS, MAX_SCORE, AttentionMap, Geometry, VolumeAssessment, VolumeMap
 from CTQualityAssessmentLib.volume import CanonicalSlices, Volume, grid_affine
 
 #: Voxel value where there is nothing to show. Scores and attention are never negative.
@@ -116,6 +116,22 @@ def add_attention_overlay(
     node = _add_overlay(scene, volume_node, assessment.geometry, grid, attention.title)
     _show(node, attention_colour_node(scene), 1.0, upper, visible_from=1.0 + 0.1 * (upper - 1.0))
     add_legend(scene, node, MAP_KINDS[attention.kind].title, label_count=3, on_left=True)
+    return node
+
+
+def add_volume_map(
+    scene: slicer.vtkMRMLScene,
+    volume_node: slicer.vtkMRMLScalarVolumeNode,
+    assessment: VolumeAssessment,
+    found: VolumeMap,
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """A map in 3D of a network that reads volumes, on its own coarse grid: "Score map" or "Weights of the score"."""
+    grid = GridMap(found.values, found.ijk_to_ras)
+    node = _add_overlay(scene, volume_node, assessment.geometry, grid, found.title)
+    if found.name == "score":
+        _show(node, quality_colour_node(scene), 0.0, MAX_SCORE, visible_from=NO_VALUE / 2)
+    else:
+        _show(node, attention_colour_node(scene), 0.0, 1.0, visible_from=0.05)
     return node
 
 

@@ -57,6 +57,8 @@ def add_summary_table(scene: slicer.vtkMRMLScene, assessment: VolumeAssessment) 
     """The volume in words and numbers: columns ``measure`` and ``value``, both text."""
     s = assessment.summary
     rows = [
+        *([("Score of the volume", _number(assessment.volume_score))] if assessment.volume_score is not None else []),
+        *([("The network was told", assessment.prompt.text)] if assessment.prompt else []),
         ("Slices", f"{s.scored} of {s.slices} scored"),
         ("Mean score", _number(s.mean)),
         ("Median score", _number(s.median)),

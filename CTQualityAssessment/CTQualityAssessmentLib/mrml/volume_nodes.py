@@ -9,9 +9,10 @@ import vtk
 from numpy.typing import NDArray
 from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
 
+from CTQualityAssessmentLib.assessment.display import display_window
 from CTQualityAssessmentLib.mrml.errors import NonLinearTransformError, UnsuitableNodeError
 from CTQualityAssessmentLib.volume import Volume, acquisition_axis_from_affine
-from CTQualityAssessmentLib.windows import WINDOWS
+from CTQualityAssessmentLib.windows import WINDOWS, Window
 
 #: Node attribute that keeps the acquisition axis where a header told it; the affine alone cannot always say it.
 ACQUISITION_AXIS = "CTQA.acquisitionAxis"
@@ -22,12 +23,17 @@ AIR_HU = -1024
 _IN_CACHE = 2**18
 
 
-def add_volume(scene: slicer.vtkMRMLScene, volume: Volume, name: str = "CT") -> slicer.vtkMRMLScalarVolumeNode:
-    """A scalar volume node with the HU of ``volume`` (copied), shown in the soft-tissue window.
+def add_volume(scene: slicer.vtkMRMLScene, volume: Volume, name: str | None = None) -> slicer.vtkMRMLScalarVolumeNode:
+    """A scalar volume node with the values of ``volume`` (copied), shown in the window of its modality.
 
-    ``name`` appears in the scene and in saved files: keep patient identifiers out of it.
+    ``name`` appears in the scene and in saved files: keep patient identifiers out of it. None for "CT" or "MR".
     """
-    return show_as_ct(add_scalar_volume(scene, volume.hu, volume.ijk_to_ras, name), volume.acquisition_axis)
+    name = name or ("MR" if volume.is_mr else "CT")
+    node = add_scalar_volume(scene, volume.hu, volume.ijk_to_ras, name)
+    if not volume.is_mr:
+        return show_as_ct(node, volume.acquisition_axis)
+    node.SetAttribute(ACQUISITION_AXIS, str(volume.acquisition_axis))
+    return _show_in(node, display_window(volume))  # the signal of MR has no unit to name
 
 
 def show_as_ct(node: slicer.vtkMRMLScalarVolumeNode, acquisition_axis: int) -> slicer.vtkMRMLScalarVolumeNode:
@@ -35,7 +41,10 @@ def show_as_ct(node: slicer.vtkMRMLScalarVolumeNode, acquisition_axis: int) -> s
     node.SetAttribute(ACQUISITION_AXIS, str(acquisition_axis))
     node.SetVoxelValueQuantity(_code("112031", "DCM", "Attenuation Coefficient"))
     node.SetVoxelValueUnits(_code("[hnsf'U]", "UCUM", "Hounsfield unit"))
-    window = WINDOWS["soft-tissue"]
+    return _show_in(node, WINDOWS["soft-tissue"])
+
+
+def _show_in(node: slicer.vtkMRMLScalarVolumeNode, window: Window) -> slicer.vtkMRMLScalarVolumeNode:
     display = node.GetDisplayNode()
     display.SetAutoWindowLevel(False)
     display.SetWindowLevel(window.width, window.level)

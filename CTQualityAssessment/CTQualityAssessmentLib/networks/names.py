@@ -4,5 +4,7 @@ from __future__ import annotations
 
 #: See :func:`~CTQualityAssessmentLib.networks.registry.build_slice_scorer`.
 SLICE_SCORERS = ("clinreadnet", "tfkt")
+#: See :func:`~CTQualityAssessmentLib.networks.registry.build_volume_scorer`.
+VOLUME_SCORERS = ("cmmiqa",)
 #: See :func:`~CTQualityAssessmentLib.networks.registry.build_denoiser`.
 DENOISERS = ("light-denoiser", "red-cnn")

@@ -6,8 +6,11 @@ from CTQualityAssessmentLib.reading.originals import Original, Originals, origin
 from CTQualityAssessmentLib.reading.reader import list_series, read_volume, read_with_source
 from CTQualityAssessmentLib.reading.series import SeriesInfo
 from CTQualityAssessmentLib.reading.source import SourceSeries, SourceSlice
+from CTQualityAssessmentLib.reading.wanted import CT_ONLY, Wanted
 
 __all__ = [
+    "CT_ONLY",
+    "Wanted",
     "FoundInput",
     "Original",
     "Originals",

@@ -203,6 +203,16 @@ class NotHounsfieldError(ReadingError):
         )
 
 
+class UnknownModalityError(ReadingError):
+    """A file that does not name its modality, and whose values are no HU."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The file does not say whether it is CT or MR, and its values cannot be Hounsfield units.",
+            "Say what it is, with --modality MR on the command line.",
+        )
+
+
 class NonFiniteValuesError(ReadingError):
     """Most voxels are NaN or infinite."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 
+from CTQualityAssessmentLib.prompts import organ_in
 from CTQualityAssessmentLib.reading.frames import Frame
 from CTQualityAssessmentLib.reading.stacks import Stack
 from CTQualityAssessmentLib.volume import AcquisitionFacts, SliceExposure
@@ -19,7 +20,7 @@ def stack_facts(stack: Stack) -> AcquisitionFacts:
     """
     first = stack.frames[0]
     return AcquisitionFacts(
-        modality="CT",
+        modality=first.text("Modality") or "CT",
         manufacturer=first.text("Manufacturer"),
         scanner_model=first.text("ManufacturerModelName"),
         body_part=first.text("BodyPartExamined"),
@@ -34,6 +35,7 @@ def stack_facts(stack: Stack) -> AcquisitionFacts:
         reconstruction_diameter_mm=first.positive("ReconstructionDiameter"),
         gantry_tilt_deg=first.number("GantryDetectorTilt"),
         contrast=_contrast(first),
+        described_organ=organ_in(first.text("SeriesDescription")) or organ_in(first.text("ProtocolName")),
     )
 
 

@@ -29,7 +29,8 @@ _KEYWORDS = (
     "ImagePositionPatient ImageOrientationPatient PixelSpacing SliceThickness SpacingBetweenSlices GantryDetectorTilt "
     "ConvolutionKernel ReconstructionAlgorithm IterativeReconstructionMethod ReconstructionDiameter KVP "
     "XRayTubeCurrent Exposure CTDIvol Manufacturer ManufacturerModelName BodyPartExamined ContrastBolusAgent "
-    "AcquisitionNumber TemporalPositionIdentifier NominalPercentageOfCardiacPhase TriggerTime ProtocolName"
+    "AcquisitionNumber TemporalPositionIdentifier NominalPercentageOfCardiacPhase TriggerTime ProtocolName "
+    "EchoNumbers EchoTime DiffusionBValue"
 ).split()
 
 #: What Enhanced CT calls differently, and how classic CT calls it.
@@ -57,6 +58,7 @@ _CT_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.2.1": "Enhanced CT Image Storage",
     "1.2.840.10008.5.1.4.1.1.2.2": "Legacy Converted Enhanced CT Image Storage",
 }
+_MR_CLASS = "1.2.840.10008.5.1.4.1.1.4"
 _DICOMDIR = "1.2.840.10008.1.3.10"
 
 
@@ -122,6 +124,14 @@ class Frame:
             or not self.columns
         ):
             return "secondary"
+        return "scout" if "LOCALIZER" in self.image_type else "slice"
+
+    def kind_among(self, modalities: tuple[str, ...]) -> str:
+        """As :attr:`kind`, where slices of classic MR count as well if "MR" is among the modalities that are wanted."""
+        if "MR" not in modalities or self.text("Modality") != "MR" or self.kind != "other":
+            return self.kind
+        if self.text("SOPClassUID") not in (_MR_CLASS, None) or not self.rows or not self.columns:
+            return "other"
         return "scout" if "LOCALIZER" in self.image_type else "slice"
 
     @property

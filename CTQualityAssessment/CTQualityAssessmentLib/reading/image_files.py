@@ -22,8 +22,9 @@ from CTQualityAssessmentLib.reading.errors import (
 )
 from CTQualityAssessmentLib.reading.files import METAIMAGE_SUFFIXES, has_suffix
 from CTQualityAssessmentLib.reading.geometry import LPS_TO_RAS
-from CTQualityAssessmentLib.reading.hounsfield import check_size, settle
+from CTQualityAssessmentLib.reading.hounsfield import check_size
 from CTQualityAssessmentLib.reading.metaimage import is_sound_metaimage, says_orientation
+from CTQualityAssessmentLib.reading.wanted import CT_ONLY, Settled, Wanted, settle_as
 from CTQualityAssessmentLib.volume import AcquisitionFacts, Volume, acquisition_axis_from_affine
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 AXES_ASSUMED = "The file does not say how the image lies in the patient; its axes are assumed."
 
 
-def read_image_file(path: Path, progress: Progress, cancelled: Cancelled) -> Volume:
-    """Read a scalar image in HU; see :func:`~CTQualityAssessmentLib.reading.hounsfield.settle` for its values.
+def read_image_file(path: Path, progress: Progress, cancelled: Cancelled, wanted: Wanted = CT_ONLY) -> Volume:
+    """Read a scalar image, whose values :mod:`~CTQualityAssessmentLib.reading.wanted` settles.
 
     Raises:
         NotAnImageError, NotAVolumeError, UnsupportedGeometryError, WrongModalityError, NotHounsfieldError,
@@ -51,7 +52,7 @@ def read_image_file(path: Path, progress: Progress, cancelled: Cancelled) -> Vol
     shown = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)  # ITK's warnings quote paths
     try:
-        modality, oriented = _check_header(path)
+        modality, oriented = _check_header(path, wanted)
         if cancelled():
             raise ReadingCancelledError
         progress(0, 1, "Reading the image")
@@ -66,15 +67,16 @@ def read_image_file(path: Path, progress: Progress, cancelled: Cancelled) -> Vol
         image = image[:, :, :, 0]
     if image.GetDimension() == 2:
         image = SimpleITK.JoinSeries(image, 0.0, 1.0)
-    hu, warnings = settle(SimpleITK.GetArrayViewFromImage(image), 1.0, 0.0, cancelled)
+    settled = settle_as(wanted, modality, SimpleITK.GetArrayViewFromImage(image), 1.0, 0.0, cancelled)
+    warnings = settled.warnings
     affine = _affine(image)
     if not oriented:
         warnings = (*warnings, AXES_ASSUMED)
     progress(1, 1, "Reading the image")
-    return volume_without_axis(hu, affine, warnings, modality)
+    return volume_without_axis(settled, affine, warnings)
 
 
-def _check_header(path: Path) -> tuple[str | None, bool]:
+def _check_header(path: Path, wanted: Wanted) -> tuple[str | None, bool]:
     """Refuse by the header what would cost memory or is no CT volume.
 
     Returns:
@@ -102,15 +104,13 @@ def _check_header(path: Path) -> tuple[str | None, bool]:
         if key.lower() == "modality":
             modality = reader.GetMetaData(key).strip().upper().removeprefix("MET_MOD_")
             if modality in ("CT", "MR", "PT", "PET", "NM", "US"):
-                if modality != "CT":
+                if modality not in wanted.modalities:
                     raise WrongModalityError(modality)
                 return modality, oriented
     return None, oriented
 
 
-def volume_without_axis(
-    hu: NDArray[np.generic], ijk_to_ras: NDArray[np.float64], warnings: tuple[str, ...], modality: str | None = None
-) -> Volume:
+def volume_without_axis(settled: Settled, ijk_to_ras: NDArray[np.float64], warnings: tuple[str, ...]) -> Volume:
     """A volume of a format that does not say along which axis the slices were taken.
 
     Raises:
@@ -118,10 +118,11 @@ def volume_without_axis(
     """
     if not np.isfinite(ijk_to_ras).all() or abs(np.linalg.det(ijk_to_ras[:3, :3])) < 1e-6:
         raise UnsupportedGeometryError
-    axis = acquisition_axis_from_affine(ijk_to_ras, hu.shape)
-    if hu.shape[2 - axis] == 1:
+    axis = acquisition_axis_from_affine(ijk_to_ras, settled.values.shape)
+    if settled.values.shape[2 - axis] == 1:
         warnings = (*warnings, "There is a single slice.")
-    return Volume(hu, ijk_to_ras, axis, AcquisitionFacts(modality=modality), warnings)
+    facts = AcquisitionFacts(modality=settled.modality)
+    return Volume(settled.values, ijk_to_ras, axis, facts, warnings, units=settled.units)
 
 
 def _affine(image: SimpleITK.Image) -> NDArray[np.float64]:

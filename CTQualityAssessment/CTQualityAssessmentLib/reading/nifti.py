@@ -18,15 +18,16 @@ from CTQualityAssessmentLib.reading.errors import (
     NotReadableError,
     ReadingCancelledError,
 )
-from CTQualityAssessmentLib.reading.hounsfield import check_size, settle
+from CTQualityAssessmentLib.reading.hounsfield import check_size
 from CTQualityAssessmentLib.reading.image_files import AXES_ASSUMED, volume_without_axis
+from CTQualityAssessmentLib.reading.wanted import CT_ONLY, Wanted, settle_as
 from CTQualityAssessmentLib.volume import Volume
 
 _MILLIMETRES = {"meter": 1000.0, "micron": 0.001}
 
 
-def read_nifti(path: Path, progress: Progress, cancelled: Cancelled) -> Volume:
-    """Read a NIfTI-1 or -2 file in HU; see :func:`~CTQualityAssessmentLib.reading.hounsfield.settle` for its values.
+def read_nifti(path: Path, progress: Progress, cancelled: Cancelled, wanted: Wanted = CT_ONLY) -> Volume:
+    """Read a NIfTI-1 or -2 file, whose values :mod:`~CTQualityAssessmentLib.reading.wanted` settles.
 
     Raises:
         NotAnImageError, NotAVolumeError, UnsupportedGeometryError, NotHounsfieldError, NonFiniteValuesError,
@@ -62,8 +63,10 @@ def read_nifti(path: Path, progress: Progress, cancelled: Cancelled) -> Volume:
         stored = image.dataobj.get_unscaled()
     except Exception:
         raise DamagedPixelDataError from None
-    hu, warnings = settle(stored.reshape(shape, order="F").T, image.dataobj.slope, image.dataobj.inter, cancelled)
+    values = stored.reshape(shape, order="F").T
+    settled = settle_as(wanted, None, values, image.dataobj.slope, image.dataobj.inter, cancelled)
+    warnings = settled.warnings
     progress(1, 1, "Reading the image")
     if not (image.header["sform_code"] or image.header["qform_code"]):
         warnings = (*warnings, AXES_ASSUMED)
-    return volume_without_axis(hu, affine, warnings)
+    return volume_without_axis(settled, affine, warnings)

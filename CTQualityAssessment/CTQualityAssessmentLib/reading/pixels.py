@@ -62,7 +62,7 @@ def read_hu(stack: Stack, progress: Progress, cancelled: Cancelled) -> tuple[NDA
     for syntax in {frame.transfer_syntax for frame in stack.frames}:
         check_codec(syntax)
 
-    rescales = [_rescale(frame) for frame in stack.frames]
+    rescales = [rescale_of(frame) for frame in stack.frames]
     if any(rescales) and not all(rescales):  # the slices that have it say that stored values are no HU
         raise MissingRescaleError
     whole = all(slope.is_integer() and intercept.is_integer() for slope, intercept in filter(None, rescales))
@@ -75,7 +75,7 @@ def read_hu(stack: Stack, progress: Progress, cancelled: Cancelled) -> tuple[NDA
         return _frame_to_hu(stack.frames[n], stored, rescales[n] or (1.0, 0.0), hu[stack.slots[n]])
 
     samples, doubtful = [], 0
-    for piece, padding_ignored in _each_frame(stack, to_hu, progress, cancelled):
+    for piece, padding_ignored in each_frame(stack, to_hu, progress, cancelled):
         samples.append(piece)
         doubtful += padding_ignored
 
@@ -91,23 +91,29 @@ def read_hu(stack: Stack, progress: Progress, cancelled: Cancelled) -> tuple[NDA
     warnings += refuse_or_warn(values)
     if doubtful:
         warnings.append(f"In {doubtful} slice(s) the declared padding value is one that tissue has; it was kept there.")
-    if any(
-        frame.text("LossyImageCompression") == "01" or frame.transfer_syntax in LOSSY_SYNTAXES for frame in stack.frames
-    ):
-        warnings.append("The images were compressed with loss, which changes noise and sharpness.")
+    warnings += was_compressed_with_loss(stack)
     if any("HU_MOD" in frame.texts("RescaleType") for frame in stack.frames):
         warnings.append("The headers call the values modified HU.")
     return hu, tuple(warnings)
 
 
-def _rescale(frame: Frame) -> tuple[float, float] | None:
+def was_compressed_with_loss(stack: Stack) -> tuple[str, ...]:
+    """A warning where a frame was."""
+    lossy = (
+        frame.text("LossyImageCompression") == "01" or frame.transfer_syntax in LOSSY_SYNTAXES for frame in stack.frames
+    )
+    return ("The images were compressed with loss, which changes noise and sharpness.",) if any(lossy) else ()
+
+
+def rescale_of(frame: Frame) -> tuple[float, float] | None:
+    """Slope and intercept of a frame, None where the header has not both."""
     slope, intercept = frame.number("RescaleSlope"), frame.number("RescaleIntercept")
     if abs(slope or 0) > _MOST_SLOPE or abs(intercept or 0) > _MOST_INTERCEPT:
         raise NotHounsfieldError("the headers give an impossible rescale")
     return None if not slope or intercept is None else (slope, intercept)
 
 
-def _each_frame(
+def each_frame(
     stack: Stack, work: Callable[[int, NDArray[np.generic]], _Done], progress: Progress, cancelled: Cancelled
 ) -> Iterator[_Done]:
     """Results of ``work(n, stored values of frame n)``; files of one slice are decoded in threads."""
@@ -155,7 +161,7 @@ def _frame_to_hu(
         hu *= np.float32(slope)
         hu += np.float32(intercept)
 
-    padding = _padding(frame, stored)
+    padding = padding_of(frame, stored)
     ignored = False
     if padding is not None and padding.any():
         # Some writers declare a value that tissue has, such as 0 in images that are HU already. True padding lies
@@ -178,7 +184,7 @@ def _joined_to_corners(padding: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.isin(pieces, corners[corners > 0])
 
 
-def _padding(frame: Frame, stored: NDArray[np.generic]) -> NDArray[np.bool_] | None:
+def padding_of(frame: Frame, stored: NDArray[np.generic]) -> NDArray[np.bool_] | None:
     """Where the declared padding value or range is; None where nothing is declared."""
     value = frame.number("PixelPaddingValue")
     if value is None:

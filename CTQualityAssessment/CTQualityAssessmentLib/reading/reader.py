@@ -29,8 +29,10 @@ from CTQualityAssessmentLib.reading.nifti import read_nifti
 from CTQualityAssessmentLib.reading.pixels import read_hu
 from CTQualityAssessmentLib.reading.quiet import quiet
 from CTQualityAssessmentLib.reading.series import SeriesInfo, choose, describe
+from CTQualityAssessmentLib.reading.signal import read_signal
 from CTQualityAssessmentLib.reading.source import SourceSeries, source_series
 from CTQualityAssessmentLib.reading.stacks import Stack, build_stacks
+from CTQualityAssessmentLib.reading.wanted import CT_ONLY, SIGNAL, Wanted
 from CTQualityAssessmentLib.volume import Volume
 
 
@@ -41,8 +43,9 @@ def read_volume(
     progress: Progress = no_progress,
     cancelled: Cancelled = never,
     on_series: Callable[[tuple[SeriesInfo, ...]], None] | None = None,
+    wanted: Wanted = CT_ONLY,
 ) -> Volume:
-    """Read a CT volume.
+    """Read a CT volume, or an MR volume where one is wanted.
 
     Args:
         path: a DICOM folder (nested), zip or file, classic or Enhanced CT; a NIfTI, NRRD, MHA or MHD file; a TIFF, or
@@ -54,6 +57,7 @@ def read_volume(
         cancelled: asked between batches of slices.
         on_series: told the DICOM series of the input, as :func:`list_series` gives them, before one is read; also
             where that one then cannot be read.
+        wanted: which modalities may be read, and what a file is that does not name its own.
 
     Returns:
         HU as int16 (float32 where the input is fractional), in DICOM with k along the slices in the order of their
@@ -65,7 +69,7 @@ def read_volume(
     with quiet(), opened_files(path, cancelled) as files:
         frames, ignored = scan_files(files, progress, cancelled)
         if frames:
-            stacks = build_stacks(frames)
+            stacks = build_stacks(frames, wanted.modalities)
             if on_series is not None:
                 on_series(describe(stacks))
             stack, others = choose(stacks, series)
@@ -78,7 +82,7 @@ def read_volume(
             raise SeveralImagesError(len(images) + len(tiffs))
         if images:
             read = read_nifti if has_suffix(images[0], NIFTI_SUFFIXES) else read_image_file
-            return read(images[0], progress, cancelled)
+            return read(images[0], progress, cancelled, wanted)
         if tiffs:
             return read_challenge(tiffs, progress, cancelled)
         raise NotAnImageError if files else EmptyFolderError
@@ -128,8 +132,10 @@ def list_series(path: str | Path, *, descriptions: bool = False) -> tuple[Series
 def read_stack(stack: Stack, others: tuple[str, ...], ignored: int, progress: Progress, cancelled: Cancelled) -> Volume:
     """The volume of one stack; ``others`` and ``ignored`` become warnings."""
     affine, about_geometry = stack_affine(stack)
+    facts = stack_facts(stack)
+    of_mr = facts.modality == "MR"
     try:
-        hu, about_values = read_hu(stack, progress, cancelled)
+        hu, about_values = (read_signal if of_mr else read_hu)(stack, progress, cancelled)
     except MemoryError:
         raise NotEnoughMemoryError from None
     left_out = (f"{ignored} file(s) that are no DICOM images were left out.",) if ignored else ()
@@ -137,7 +143,8 @@ def read_stack(stack: Stack, others: tuple[str, ...], ignored: int, progress: Pr
         hu,
         affine,
         acquisition_axis=2,
-        facts=stack_facts(stack),
+        facts=facts,
+        units=SIGNAL if of_mr else "HU",
         exposures=stack_exposures(stack),
         warnings=(*others, *stack.notes, *left_out, *about_geometry, *about_values),
     )

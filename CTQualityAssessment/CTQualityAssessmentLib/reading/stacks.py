@@ -39,6 +39,9 @@ _PASS_KEYWORDS = (
     "NominalPercentageOfCardiacPhase",
     "TriggerTime",
     "KVP",
+    "EchoNumbers",
+    "EchoTime",
+    "DiffusionBValue",
     "ImageType",
 )
 
@@ -69,20 +72,24 @@ class Stack:
         return sum(max(int(frame.number("NumberOfFrames") or 1), 1) for frame in self.frames)
 
 
-def build_stacks(frames: Iterable[Frame]) -> list[Stack]:
-    """All stacks of all series: CT slices first, then by number of slices, then in the order of the files.
+def build_stacks(frames: Iterable[Frame], modalities: tuple[str, ...] = ("CT",)) -> list[Stack]:
+    """All stacks of all series: slices first, then by number of slices, then in the order of the files.
 
     The largest comes first even where it cannot be read: a leftover of three slices must not stand in for the scan.
+
+    Args:
+        frames: of one input.
+        modalities: whose slices can be read, "CT" and perhaps "MR"; all others make stacks with a problem.
     """
     series: dict[tuple[str, ...], list[Frame]] = {}
     for frame in frames:
         series.setdefault(frame.series_key, []).append(frame)
-    stacks = [stack for members in series.values() for stack in _stacks_of_series(members)]
+    stacks = [stack for members in series.values() for stack in _stacks_of_series(members, modalities)]
     return sorted(stacks, key=lambda stack: (stack.kind != "slice", -stack.count, stack.problem is not None))
 
 
-def _stacks_of_series(frames: list[Frame]) -> list[Stack]:
-    by_kind = _grouped(frames, lambda frame: frame.kind)
+def _stacks_of_series(frames: list[Frame], modalities: tuple[str, ...]) -> list[Stack]:
+    by_kind = _grouped(frames, lambda frame: frame.kind_among(modalities))
     stacks: list[Stack] = []
     notes: list[str] = []
     if scouts := by_kind.get("scout"):

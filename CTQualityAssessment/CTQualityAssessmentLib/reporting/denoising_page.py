@@ -136,8 +136,8 @@ def _slices(
 ) -> tuple[tuple[_ShownSlice, ...], float | None, str]:
     if original is None or denoised is None or not can_draw():
         return (), None, ""
+    from CTQualityAssessmentLib.assessment.display import window_words
     from CTQualityAssessmentLib.reporting.denoising_pictures import compared_slices
-    from CTQualityAssessmentLib.reporting.slice_panels import window_text
 
     found, scale_hu = compared_slices(original, denoised, report)
     shown = tuple(
@@ -148,7 +148,7 @@ def _slices(
         )
         for one in found
     )
-    return shown, scale_hu, window_text()
+    return shown, scale_hu, window_words(original)
 
 
 def _spectra(report: DenoisingReport) -> str | None:

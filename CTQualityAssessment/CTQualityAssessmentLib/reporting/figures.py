@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from matplotlib.transforms import Bbox
 
+from CTQualityAssessmentLib.assessment.display import window_words
 from CTQualityAssessmentLib.colours import ATTENTION
 from CTQualityAssessmentLib.reporting.score_curve import draw_curve, draw_cut
 from CTQualityAssessmentLib.reporting.slice_panels import (
-    DISPLAY_WINDOW,
     MAP_WORDS,
     Crop,
     attention_top,
@@ -28,11 +28,14 @@ from CTQualityAssessmentLib.reporting.slice_panels import (
 )
 from CTQualityAssessmentLib.reporting.words import (
     DISCLAIMER,
+    curve_reading,
     facts_line,
     headline,
     map_reading,
+    modality_word,
     spread_reading,
     summary_line,
+    told_line,
 )
 from CTQualityAssessmentLib.results import VolumeAssessment
 from CTQualityAssessmentLib.volume import Volume
@@ -69,8 +72,8 @@ def draw_page(volume: Volume, assessment: VolumeAssessment) -> Figure:
     _note(
         figure,
         0.604,
-        f"Each dot is a slice{spread_reading(assessment)}. The dashed line is 2, the score of Fair. Hatched: refused, "
-        "no score. Right: a cut through the middle of the patient with the scores as a colour band.",
+        f"{curve_reading(assessment)}{spread_reading(assessment)}. The dashed line is 2, the score of Fair. "
+        "Hatched: refused, no score. Right: a cut through the middle of the patient with the scores as a colour band.",
     )
     _draw_slices(figure, volume, assessment, shown, crop)
     _write_footer(figure, assessment)
@@ -78,12 +81,12 @@ def draw_page(volume: Volume, assessment: VolumeAssessment) -> Figure:
 
 
 def _write_header(figure: Figure, assessment: VolumeAssessment) -> None:
-    figure.text(0.06, 0.962, "CT image quality", fontsize=9, color=_GREY)
+    figure.text(0.06, 0.962, f"{modality_word(assessment)} image quality", fontsize=9, color=_GREY)
     title, meaning = headline(assessment)
     figure.text(0.06, 0.938, title, fontsize=19, fontweight="bold", va="center")
     figure.text(0.06, 0.914, meaning, fontsize=9.5, va="center")
     figure.text(0.06, 0.895, summary_line(assessment), fontsize=8, va="center", color=_GREY)
-    figure.text(0.06, 0.879, facts_line(assessment), fontsize=8, va="center", color=_GREY)
+    figure.text(0.06, 0.879, told_line(assessment) or facts_line(assessment), fontsize=8, va="center", color=_GREY)
     if assessment.partial:
         figure.text(
             0.94,
@@ -123,10 +126,7 @@ def _draw_slices(
             if column == 0:
                 below.set_ylabel(MAP_WORDS.get(one.name, one.name), fontsize=8)
                 _attention_scale(figure, grid[row, :].get_position(figure), scale_top)
-    text = (
-        f"Soft-tissue window, width {DISPLAY_WINDOW.width:g} HU, level {DISPLAY_WINDOW.level:g} HU; "
-        "patient's sides at the edges."
-    )
+    text = f"{window_words(volume)}; patient's sides at the edges."
     if maps:
         text += f" Colour: {map_reading(maps[0])}"
     _note(figure, bottom - 0.012, text)

@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 from numpy.typing import NDArray
 
+from CTQualityAssessmentLib.assessment.display import display_window
 from CTQualityAssessmentLib.colours import QUALITY
 from CTQualityAssessmentLib.reporting.slice_panels import (
-    DISPLAY_WINDOW,
     Crop,
     patient_letter,
     pixel_spacing,
@@ -83,7 +83,7 @@ def draw_cut(axes: Axes, volume: Volume, assessment: VolumeAssessment, crop: Cro
     stack = volume.canonical_slices()
     _, columns_mm = pixel_spacing(stack)
     step_mm = volume.spacing[volume.acquisition_axis]
-    image = DISPLAY_WINDOW.apply(stack.hu[:, (crop.top + crop.bottom) // 2, crop.left : crop.right])
+    image = display_window(volume).apply(stack.hu[:, (crop.top + crop.bottom) // 2, crop.left : crop.right])
     count, columns = image.shape
     width = columns * columns_mm
     band = 0.06 * width

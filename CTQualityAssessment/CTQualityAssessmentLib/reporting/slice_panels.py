@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from CTQualityAssessmentLib.assessment.body import body_mask
+from CTQualityAssessmentLib.assessment.body import body_mask, tissue_floor
+from CTQualityAssessmentLib.assessment.display import display_window
 from CTQualityAssessmentLib.colours import ATTENTION
 from CTQualityAssessmentLib.results import AttentionMap, VolumeAssessment
 from CTQualityAssessmentLib.volume import CanonicalSlices, Volume
-from CTQualityAssessmentLib.windows import WINDOWS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
-DISPLAY_WINDOW = WINDOWS["soft-tissue"]
 #: Overlay opacity where attention reaches the top of the scale: anatomy must stay readable below it.
 _STRONGEST_ALPHA = 0.6
 _MARGIN_MM = 12.0
@@ -29,6 +28,7 @@ MAP_WORDS = {
     "focus": "where it focused",
     "raises": "what raised the score",
     "lowers": "what lowered the score",
+    "map": "what it weighed",
 }
 
 
@@ -40,11 +40,6 @@ class Crop:
     bottom: int
     left: int
     right: int
-
-
-def window_text() -> str:
-    """The window of every picture, for people."""
-    return f"width {DISPLAY_WINDOW.width:g} HU, level {DISPLAY_WINDOW.level:g} HU"
 
 
 def pixel_spacing(slices: CanonicalSlices) -> tuple[float, float]:
@@ -69,7 +64,8 @@ def crop_to_body(volume: Volume, indices: list[int]) -> Crop:
     """The smallest part that holds the patient in all the named slices, with a margin; the whole slice if none does."""
     slices = volume.canonical_slices()
     spacing = pixel_spacing(slices)
-    body = np.any([body_mask(slices.hu[n], spacing) for n in indices], axis=0)
+    floor = tissue_floor(volume)
+    body = np.any([body_mask(slices.hu[n], spacing, floor) for n in indices], axis=0)
     if not body.any():
         body[:] = True
     bounds = []
@@ -81,8 +77,8 @@ def crop_to_body(volume: Volume, indices: list[int]) -> Crop:
 
 
 def draw_slice(axes: Axes, volume: Volume, index: int, crop: Crop, letters: float = 7) -> None:
-    """Slice ``index`` in the soft-tissue window, with the patient's sides at its edges in ``letters`` points."""
-    shown = DISPLAY_WINDOW.apply(volume.canonical_slices().hu[index])
+    """Slice ``index`` in the window of its modality, with the patient's sides at its edges in ``letters`` points."""
+    shown = display_window(volume).apply(volume.canonical_slices().hu[index])
     draw_values(axes, volume, shown, crop, letters, cmap="gray", vmin=0, vmax=1)
 
 

@@ -16,13 +16,17 @@ from CTQualityAssessmentLib.reporting.page_parts import can_draw, css_gradient, 
 from CTQualityAssessmentLib.reporting.words import (
     DISCLAIMER,
     FACT_LABELS,
+    curve_reading,
     dose_text,
     fact_text,
     headline,
     map_reading,
+    modality_word,
     not_the_score,
     slice_words,
     spread_reading,
+    told_line,
+    verdict_score,
     verdict_sentences,
 )
 from CTQualityAssessmentLib.results import GRADES, MAX_SCORE, VolumeAssessment
@@ -93,6 +97,9 @@ def write_web_page(
         pictures=_draw(assessment, volume, measures),
         attention_colours=css_gradient(ATTENTION.rgb(12)),
         spread_reading=spread_reading(assessment),
+        curve_reading=curve_reading(assessment),
+        modality=modality_word(assessment),
+        told=told_line(assessment),
         measures=measures,
         measure_rows=_measure_rows(measures) if measures else [],
         tissue_rows=_tissue_rows(measures) if measures else [],
@@ -114,7 +121,8 @@ def _draw(assessment: VolumeAssessment, volume: Volume | None, measures: Physica
     drawn = _PagePictures(data_uri("svg+xml", profile), tuple(left_out), spectrum and data_uri("svg+xml", spectrum))
     if volume is None:
         return drawn
-    from CTQualityAssessmentLib.reporting.slice_panels import maps_to_show, window_text
+    from CTQualityAssessmentLib.assessment.display import window_words
+    from CTQualityAssessmentLib.reporting.slice_panels import maps_to_show
     from CTQualityAssessmentLib.reporting.slice_pictures import slice_pictures
 
     found, top = slice_pictures(volume, assessment)
@@ -127,7 +135,7 @@ def _draw(assessment: VolumeAssessment, volume: Volume | None, measures: Physica
         for one in found
     )
     reading = next((map_reading(one) for one in maps_to_show(assessment)), "")
-    return replace(drawn, slices=slices, attention_top=top, map_reading=reading, window=window_text())
+    return replace(drawn, slices=slices, attention_top=top, map_reading=reading, window=window_words(volume))
 
 
 def _scale(assessment: VolumeAssessment) -> dict[str, Any]:
@@ -140,7 +148,7 @@ def _scale(assessment: VolumeAssessment) -> dict[str, Any]:
     return {
         "colours": css_gradient(QUALITY.rgb(16)),
         "grades": [(word, place(float(n))) for n, (word, _) in enumerate(GRADES)],
-        "mean": place(summary.mean),
+        "mean": place(verdict_score(assessment)),
         "low": place(summary.minimum),
         "high": place(summary.maximum),
     }

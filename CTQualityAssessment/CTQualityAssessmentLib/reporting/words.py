@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from CTQualityAssessmentLib.measures import PhysicalMeasures
-from CTQualityAssessmentLib.results import FAIR_SCORE, MAP_KINDS, AttentionMap, VolumeAssessment
+from CTQualityAssessmentLib.results import FAIR_SCORE, MAP_KINDS, AttentionMap, VolumeAssessment, grade
 
 DISCLAIMER = "A research tool, not a medical device; do not judge denoised images by this score alone."
 
@@ -30,12 +30,40 @@ FACT_LABELS: tuple[tuple[str, str, str], ...] = (
 _ON_THE_PAGE = ("kvp", "exposure_mas", "ctdivol_mgy", "kernel", "slice_thickness_mm")
 
 
+def verdict_score(assessment: VolumeAssessment) -> float | None:
+    """The score of the volume: of a network that reads volumes its own, else the mean over the slices."""
+    return assessment.summary.mean if assessment.volume_score is None else assessment.volume_score
+
+
+def modality_word(assessment: VolumeAssessment) -> str:
+    """The modality that the result is of, CT or MR."""
+    return "MR" if assessment.facts.get("modality") == "MR" else "CT"
+
+
+def told_line(assessment: VolumeAssessment) -> str:
+    """What the network was told about the volume; empty where it is told nothing."""
+    return f"The network was told: {assessment.prompt.text}" if assessment.prompt else ""
+
+
+def curve_reading(assessment: VolumeAssessment) -> str:
+    """What a dot of the curve is."""
+    if assessment.volume_score is None:
+        return "Each dot is a slice"
+    return "Each dot is a slice, its value interpolated between the layers in which the network saw the volume"
+
+
 def headline(assessment: VolumeAssessment) -> tuple[str, str]:
     """The verdict on the volume and its diagnostic meaning."""
     summary = assessment.summary
     if summary.mean is None:
         reasons = {one.refusal.reason for one in assessment.slices if one.refusal}
         return "No score", "No slice could be scored. " + " ".join(sorted(reasons)[:2])
+    if assessment.volume_score is not None:
+        word, meaning = grade(assessment.volume_score)
+        return (
+            f"{assessment.volume_score:.1f} of 4: {word}",
+            f"Of the volume as a whole; the word stands for: {meaning}.",
+        )
     return (
         f"{summary.mean:.1f} of 4: {summary.grade}",
         f"Mean over the scored slices; the word stands for: {summary.meaning}.",

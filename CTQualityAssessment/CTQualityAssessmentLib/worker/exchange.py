@@ -16,12 +16,13 @@ from CTQualityAssessmentLib.assessment.difference import VolumeDifference
 from CTQualityAssessmentLib.denoising import DenoisingReport
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.measures import PhysicalMeasures
-from CTQualityAssessmentLib.results import AttentionMap, VolumeAssessment
+from CTQualityAssessmentLib.results import AttentionMap, VolumeAssessment, VolumeMap
 from CTQualityAssessmentLib.volume import AcquisitionFacts, SliceExposure, Volume
 from CTQualityAssessmentLib.worker.protocol import SubtractRequest, VolumeRequest
 
 ASSESSMENT = "assessment.json"
 ATTENTION = "attention.npz"
+VOLUME_MAPS = "volume_maps.npz"
 MEASURES = "measures.json"
 #: With the strength asked for; the network's own answer, where that is another one.
 DENOISED, FULLY_DENOISED = "denoised.npy", "fully_denoised.npy"
@@ -92,7 +93,7 @@ def read_second_volume(request: SubtractRequest) -> Volume:
 
 
 def write_result(folder: Path, assessment: VolumeAssessment) -> None:
-    """Write the assessment and its attention maps into ``folder``, each complete or not at all."""
+    """Write the assessment and its maps into ``folder``, each complete or not at all."""
     if assessment.attention:
         arrays: dict[str, NDArray[Any]] = {}
         for n, one in enumerate(assessment.attention):
@@ -102,20 +103,28 @@ def write_result(folder: Path, assessment: VolumeAssessment) -> None:
         with part.open("wb") as file:
             np.savez(file, names=np.array(names), **arrays)
         part.replace(folder / ATTENTION)
+    if assessment.volume_maps:
+        stored = {f"values_{one.name}": one.values for one in assessment.volume_maps}
+        stored |= {f"affine_{one.name}": one.ijk_to_ras for one in assessment.volume_maps}
+        part = folder / f".{VOLUME_MAPS}"
+        with part.open("wb") as file:
+            np.savez(file, names=np.array([one.name for one in assessment.volume_maps]), **stored)
+        part.replace(folder / VOLUME_MAPS)
     part = folder / f".{ASSESSMENT}"
     part.write_text(json.dumps(assessment.to_dict(), allow_nan=False), encoding="utf-8")
     part.replace(folder / ASSESSMENT)
 
 
 def read_result(folder: Path) -> VolumeAssessment:
-    """The assessment that :func:`write_result` wrote, with its attention maps.
+    """The assessment that :func:`write_result` wrote, with its maps.
 
     Raises:
         ExchangeError: a file is missing or damaged.
     """
     try:
         assessment = VolumeAssessment.from_dict(json.loads((folder / ASSESSMENT).read_text(encoding="utf-8")))
-        return replace(assessment, attention=tuple(_attention(folder / ATTENTION)))
+        maps = tuple(_volume_maps(folder / VOLUME_MAPS))
+        return replace(assessment, attention=tuple(_attention(folder / ATTENTION)), volume_maps=maps)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ExchangeError from error
 
@@ -193,6 +202,14 @@ def read_denoised(folder: Path, original: Volume, *, full: bool = False) -> tupl
         return replace(original, hu=hu), report
     except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
         raise ExchangeError from error
+
+
+def _volume_maps(path: Path) -> Iterable[VolumeMap]:
+    if not path.exists():
+        return
+    with np.load(path, allow_pickle=False) as stored:
+        for name in stored["names"].tolist():
+            yield VolumeMap(name, stored[f"values_{name}"], stored[f"affine_{name}"])
 
 
 def write_difference(folder: Path, found: VolumeDifference) -> None:

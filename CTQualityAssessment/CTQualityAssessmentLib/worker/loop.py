@@ -198,15 +198,18 @@ class Worker:
     def _read(self, request: AssessRequest, progress: _ProgressMessages, cancelled: Callable[[], bool]) -> Volume:
         if request.array is not None:
             return read_volume_file(request)
-        from CTQualityAssessmentLib.reading import read_volume
+        from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, find_bundle
+        from CTQualityAssessmentLib.reading import Wanted, read_volume
 
-        return read_volume(request.path, series=request.series, progress=progress, cancelled=cancelled)
+        modalities = find_bundle(request.model or DEFAULT_BUNDLE).modalities
+        wanted = Wanted(modalities, request.modality if request.modality in modalities else None)
+        return read_volume(request.path, series=request.series, progress=progress, cancelled=cancelled, wanted=wanted)
 
     def _score(
         self, request: AssessRequest, volume: Volume, progress: _ProgressMessages, cancelled: Callable[[], bool]
     ) -> VolumeAssessment:
         """Assess; when memory runs out, with fewer slices at a time, then on the CPU, and say so."""
-        from CTQualityAssessmentLib.assessment import assess_volume, default_batch_size
+        from CTQualityAssessmentLib.assessment import Told, assess_volume, default_batch_size
         from CTQualityAssessmentLib.assessment.volume_scoring import begin_assessment
 
         def on_slice(found: SliceAssessment) -> None:
@@ -227,6 +230,7 @@ class Worker:
                     progress=progress,
                     cancelled=cancelled,
                     on_slice=on_slice,
+                    told=Told(request.modality, request.organ),
                 )
                 return replace(found, warnings=(*found.warnings, *notes))
             except Exception as error:

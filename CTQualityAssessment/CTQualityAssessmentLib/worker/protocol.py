@@ -226,6 +226,7 @@ class AssessRequest(VolumeRequest):
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         batch: slices at a time; None for what the device does best with.
         attention_stages: among 1 to 4.
+        modality, organ: what the user says about the volume, words of ``prompts``; None leaves it to the tags.
     """
 
     KIND = "assess"
@@ -236,6 +237,8 @@ class AssessRequest(VolumeRequest):
     device: str = "auto"
     batch: int | None = None
     attention_stages: list[int] = field(default_factory=list)
+    modality: str | None = None
+    organ: str | None = None
 
     def __post_init__(self) -> None:
         if (self.array is None) == (self.path is None):
