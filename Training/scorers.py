@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.models import LoadedModel, load_bundle
 from CTQualityAssessmentLib.networks.grad_cam import TfktScorer
 from CTQualityAssessmentLib.networks.ordinal_scores import score_distribution
@@ -23,6 +24,10 @@ from Training.data.challenge import as_seen
 from Training.data.folds import Rated
 from Training.resnet import build_network
 from Training.tfkt_recipe import is_tfkt, read_tfkt_recipe
+
+
+class SeenPatientsError(CTQAError):
+    """The scorer may have been trained on patients that it is to be judged by."""
 
 
 class _GradesScorer:
@@ -54,14 +59,17 @@ def load_scorer(folder: Path, held_out: tuple[str, ...], device: str = "auto") -
     """A bundle, or a run folder as if it were a bundle without refusals.
 
     Raises:
-        ValueError: it may have been trained on one of the ``held_out`` patients.
+        SeenPatientsError: it may have been trained on one of the ``held_out`` patients.
     """
     bundle = (folder / "configs").is_dir()
     source = folder / "configs" / "metadata.json" if bundle else folder / "recipe.json"
     description = json.loads(source.read_text(encoding="utf-8"))
     kept_out = description.get("ctqa", {}).get("held_out_patients", ()) if bundle else description.get("held_out", ())
     if not set(held_out) <= set(kept_out):
-        raise ValueError("a scorer may have seen one of the held-out patients; its figures would be too good")
+        raise SeenPatientsError(
+            "A scorer may have seen one of the held-out patients; its figures would be too good.",
+            "Train it with these patients in held_out.",
+        )
     if bundle:
         return load_bundle(folder, device)
     sha256 = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()

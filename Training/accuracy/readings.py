@@ -50,13 +50,14 @@ class Reader:
         device: see :func:`load_bundle`.
 
     Raises:
-        ValueError: it may have seen one of the ``held_out`` patients.
+        SeenPatientsError: it may have seen one of the ``held_out`` patients.
     """
 
     def __init__(self, folder: Path, held_out: tuple[str, ...], cache: Path, device: str = "auto") -> None:
         self.model = load_scorer(folder, held_out, device)
         self.is_bundle = (folder / "configs").is_dir()
-        self._file = cache / f"{self.model.identity.sha256[:16]}.json"
+        picture = "" if self.model.picture == "whole" else f"-{self.model.picture}"
+        self._file = cache / f"{self.model.identity.sha256[:16]}{picture}.json"
         known = json.loads(self._file.read_text(encoding="utf-8")) if self._file.is_file() else {}
         self._known: dict[str, dict[str, Any]] = known
         self.new = 0

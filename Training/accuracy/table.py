@@ -55,7 +55,7 @@ def accuracy_table(
 
     Raises:
         TrainingDataError: the data folder has no held-out patient, or nobody to fit the baselines on.
-        ValueError: a scorer may have seen one of the held-out patients.
+        SeenPatientsError: a scorer may have seen one of the held-out patients.
     """
     images = [image for image in read_challenge_folder(data) if not _virtual(image)]
     tested = [image for image in images if image.patient in held_out]

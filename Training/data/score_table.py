@@ -102,7 +102,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
-            rows = [row for row in reader if any((value or "").strip() for value in row.values() if value != [])]
+            rows = [row for row in reader if any(isinstance(value, str) and value.strip() for value in row.values())]
             columns = set(reader.fieldnames or ())
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ScoreTableError("The table cannot be read as CSV.", "Save it as CSV in UTF-8.") from error

@@ -77,9 +77,8 @@ def phantom_sources(seed: int, count: int) -> Iterator[SourceSlice]:
 
 def noise_sd(hu: NDArray[np.floating]) -> float:
     """Noise of a slice in HU: median of the local SD (7 x 7, detrended by the local mean) in soft tissue."""
-    soft = ndimage.binary_erosion(
-        (ndimage.gaussian_filter(hu, 3) > 0) & (ndimage.gaussian_filter(hu, 3) < 150), iterations=3
-    )
+    smooth = ndimage.gaussian_filter(hu, 3)
+    soft = ndimage.binary_erosion((smooth > 0) & (smooth < 150), iterations=3)
     mean = ndimage.uniform_filter(hu.astype(np.float64), 7)
     sd = np.sqrt(np.maximum(ndimage.uniform_filter(hu.astype(np.float64) ** 2, 7) - mean**2, 0))
     return float(np.median(sd[soft])) if soft.sum() > 200 else 10.0

@@ -20,6 +20,7 @@ from Training.accuracy.baselines import Ridge, _asymmetric, mscn_features
 from Training.accuracy.readings import Reader
 from Training.metrics.coverage import coverage, interval
 from Training.recipe import read_recipe
+from Training.scorers import SeenPatientsError
 from Training.train import train
 
 #: Two scanners with one patient each, one with two; the held-out patient is of the last.
@@ -115,7 +116,7 @@ def test_one_command_writes_the_whole_table(project, tmp_path, monkeypatch):
 
 
 def test_a_scorer_that_may_have_seen_a_held_out_patient_is_refused(project, tmp_path):
-    with pytest.raises(ValueError, match="held-out"):
+    with pytest.raises(SeenPatientsError, match="held-out"):
         Reader(project / "models" / "tiny-bundle", ("acrin001", "rider0117"), tmp_path)
 
 

@@ -18,6 +18,7 @@ from Testing.unit.training.miniature import NETWORK
 from Training import bundle_folder, evaluate, export
 from Training.loop import Loop, RunError
 from Training.recipe import read_recipe
+from Training.scorers import SeenPatientsError
 from Training.train import learning_rate, split, train
 
 
@@ -121,7 +122,7 @@ def test_a_run_becomes_a_bundle_that_loads_and_is_evaluated(data, tmp_path, monk
     gain, low, high = rows[1].figures["sum above noise"]
     assert gain == pytest.approx(rows[1].figures["sum"][0] - rows[0].figures["sum"][0]) and low <= gain <= high
 
-    with pytest.raises(ValueError, match="held-out"):
+    with pytest.raises(SeenPatientsError, match="held-out"):
         list(evaluate.evaluate(data, {"miniature": tmp_path / "run"}, ("p3",), repeats=20))
 
     (tmp_path / "manifest.json").write_text("[]")
