@@ -188,6 +188,11 @@ class DenoisingReport:
         )
         return replace(self, retention=(), **nothing)
 
+    def at_strength(self, strength: Strength) -> DenoisingReport:
+        """The report of the same denoising with another strength, at which nobody has looked yet."""
+        warnings = tuple(one for one in self.warnings if one != SCORER_WARNING)
+        return replace(self.unexamined(), strength=strength, warnings=warnings)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain types only, ready for ``json.dumps(..., allow_nan=False)``."""
         plain = asdict(self)

@@ -1,15 +1,19 @@
-"""How fast the viewer scrolls, where the time goes, and how much memory a volume takes.
+"""How soon the viewer can be used, how fast it scrolls, where the time goes, and how much memory a volume takes.
 
-    python -m Testing.benchmarks.viewer [--slices 300 600]
+    python -m Testing.benchmarks.viewer [--slices 300 600] [--seconds 4]
 
-First how long after the command the page of the sample can be used. Then a slice view alone: for each slice of
-512 x 512 the milliseconds of processor time, which a busy computer changes little, to cut and colour it, to draw it,
-to read the picture back and to encode it: in the large view of a screen of 1280 x 720, in that of a 4K screen while
-something moves, and in that of a 4K screen at rest. Then the true server with a browser that turns the wheel sixty
-times a second over the large view, on both screens: pictures that arrive per second, their size and how long the
-browser takes to decode one, whether all slices were passed when the wheel stops, and the memory of the server's
-process. Rendering is in software where there is no screen. Figures depend on the machine and on what else it does; the
-load is printed, and the shares of one run are what to compare.
+Figures, in about two minutes:
+
+- start: how long after the command the page of the shipped sample can be used;
+- one picture: the milliseconds of processor time, which a busy computer changes little, to cut a slice of 512 x 512
+  out of the volume and colour it, to draw it, to read the picture back and to encode it, in the large view of a screen
+  of 1280 x 720, in that of a 4K screen while something moves, and in that of a 4K screen at rest;
+- scrolling: the true server with a browser, whose wheel turns sixty times a second over the large view; pictures that
+  arrive in a second, and how many of the slices were passed when the wheel stopped (the rest comes later);
+- memory: of the server's process with nothing open, and with volumes open, before and after scrolling.
+
+Rendering is in software where there is no screen, in the browser too. Figures depend on the machine and on what else it
+does: the load is printed.
 """
 
 from __future__ import annotations
@@ -18,35 +22,36 @@ import argparse
 import os
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import nibabel
 import numpy as np
 
-from Testing.bundle_factory import write_bundle
+from Testing.viewer.pictures import KNOW_PICTURES, wait_at_rest
 from Testing.viewer.running import SAMPLE, start_viewer
 
 _SIDE = 512
 _SCREENS = ((1280, 720), (3840, 2160))
 _LARGE_VIEWS = ((587, 644), (2102, 2030))
-#: Times and sizes of pictures, from the arrival of their bytes until they can be painted.
-_WATCH = """
-window.begun = {};
-const make = URL.createObjectURL;
-URL.createObjectURL = (blob) => {
-    const url = make(blob);
-    window.begun[url] = [performance.now(), blob.size];
-    return url;
-};
-"""
-_COUNT = """() => {
-    window.pictures = [];
-    const shown = document.querySelector('[data-test=large] img');
-    shown.onload = () => {
-        const [at, bytes] = window.begun[shown.src];
-        window.pictures.push([performance.now() - at, bytes]);
-    };
+#: Counts the pictures of the large view, turns the wheel, and tells how far the view has come by the end.
+_SCROLL = """async (seconds) => {
+    const pane = document.querySelector('[data-test=large]');
+    const slice = () => Number(document.querySelector('[data-test=here]').textContent);
+    const begun = performance.now(), before = slice();
+    let turned = 0, pictures = 0;
+    const count = () => { pictures += 1; };
+    pane.addEventListener('load', count, true);
+    while (performance.now() - begun < 1000 * seconds) {
+        const wheel = new WheelEvent('wheel', { deltaY: -100, bubbles: true, cancelable: true });
+        pane.querySelector('img').dispatchEvent(wheel);
+        turned += 1;
+        await new Promise((go) => setTimeout(go, begun + (1000 * turned) / 60 - performance.now()));
+    }
+    pane.removeEventListener('load', count, true);
+    return [turned / seconds, pictures / seconds, Math.abs(slice() - before)];
 }"""
 
 
@@ -69,8 +74,10 @@ def time_stages(path: Path, steps: int = 30) -> None:
     from trame_slicer.rca_view.rca_view_factory import RcaWindow
     from trame_slicer.views import SliceView
     from trame_slicer.views.render_scheduler import NoScheduleRendering
-    from vtk import vtkCollection
+    from vtk import vtkCollection, vtkLogger, vtkOutputWindow
 
+    vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_OFF)  # it misses a display
+    vtkOutputWindow.GetInstance().SetDisplayModeToNever()
     bare = create_bare_scene()
     slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(bare.scene, True)
     application = slicer.vtkSlicerApplicationLogic()
@@ -108,103 +115,102 @@ def time_stages(path: Path, steps: int = 30) -> None:
             view.render_window().Render()
         spent["read back"] = max(0.0, spent["read back"] - (time.process_time() - again) / 5)
         total = sum(spent.values())
-        shares = ", ".join(f"{name} {1000 * one:.1f} ms ({one / total:.0%})" for name, one in spent.items())
-        rate = f"{1000 * total:.1f} ms, {1 / total:.0f} a second of one processor"
-        print(f"view of {size[0]} x {size[1]}: {shares}; together {rate}", flush=True)
+        shares = ", ".join(f"{name} {1000 * one:.1f}" for name, one in spent.items())
+        kind = "at rest" if quality == STILL else "moving"
+        print(f"one picture, {size[0]} x {size[1]} {kind}: {1000 * total:.1f} ms ({shares})", flush=True)
     view.finalize()
 
 
-def memory_mib(pid: int) -> tuple[float, float]:
-    """Resident memory now and at its highest."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    lines = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
-    now, highest = (int(lines[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))
-    return now, highest
+def memory_mib(pid: int) -> float:
+    """Resident memory of a process."""
+    lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line)
+    return int(lines["VmRSS"].split()[0]) / 1024
 
 
-def time_start(folder: Path) -> None:
-    """From the command to a page of the sample that can be used, as a user sees it."""
+@contextmanager
+def open_browser(width: int, height: int) -> Iterator[Any]:
+    """A page of the size, in a browser of its own."""
     from playwright.sync_api import sync_playwright
 
     from Testing.viewer.conftest import CHROMIUM
 
     with sync_playwright() as playwright:
         with playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]) as browser:
-            page = browser.new_page(viewport={"width": 1280, "height": 720})
+            page = browser.new_page(viewport={"width": width, "height": height})
+            page.add_init_script(KNOW_PICTURES)
             page.set_default_timeout(300_000)
-            started = time.perf_counter()
-            with start_viewer(None, folder, str(SAMPLE)) as running:
-                address = time.perf_counter() - started
-                page.goto(running.address)
-                page.wait_for_selector("[data-test=assess]:enabled")
-                usable = time.perf_counter() - started
-                page.wait_for_function("document.querySelector('[data-test=large] img').naturalWidth > 100")
-                shown = time.perf_counter() - started
-    print(f"sample: address after {address:.1f} s, page usable after {usable:.1f} s, first picture after {shown:.1f} s")
+            yield page
 
 
-def scroll(path: Path, models: Path, folder: Path, seconds: float = 4.0) -> None:
+def time_start(folder: Path) -> None:
+    """From the command to a page of the sample that can be used, as a user sees it; and memory with nothing open."""
+    with open_browser(1280, 720) as page:
+        started = time.perf_counter()
+        with start_viewer(None, folder, str(SAMPLE)) as running:
+            address = time.perf_counter() - started
+            page.goto(running.address)
+            page.wait_for_selector("[data-test=assess]:enabled")
+            usable = time.perf_counter() - started
+            page.wait_for_function("document.querySelector('[data-test=large] img')?.naturalWidth > 100")
+            shown = time.perf_counter() - started
+        print(f"start: address {address:.1f} s, page usable {usable:.1f} s, first picture {shown:.1f} s", flush=True)
+        with start_viewer(None, folder) as running:
+            page.goto(running.address)
+            page.wait_for_selector("[data-test=open]:enabled")
+            print(f"memory: {memory_mib(running.process.pid):.0f} MiB with nothing open", flush=True)
+
+
+def scroll(
+    path: Path, folder: Path, screens: Sequence[tuple[int, int]], layouts: Sequence[str], seconds: float
+) -> None:
     """The true server and a true browser."""
-    from playwright.sync_api import sync_playwright
-
-    from Testing.viewer.conftest import CHROMIUM
-
-    with start_viewer(models, folder, str(path)) as running, sync_playwright() as playwright:
-        with playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]) as browser:
-            for width, height in _SCREENS:
-                page = browser.new_page(viewport={"width": width, "height": height})
-                page.add_init_script(_WATCH)
-                page.set_default_timeout(300_000)
+    with start_viewer(None, folder, str(path)) as running:
+        memory = []
+        for width, height in screens:
+            with open_browser(width, height) as page:
                 page.goto(running.address)
                 page.wait_for_selector("[data-test=assess]:enabled")
-                for layout in ("one", "three"):
-                    print(f"{width} x {height}, layout {layout}: {_turn(page, layout, seconds)}", flush=True)
-                page.close()
-        now, highest = memory_mib(running.process.pid)
-        print(f"server {now:.0f} MiB, at most {highest:.0f} MiB")
-
-
-def _turn(page: Any, layout: str, seconds: float) -> str:
-    page.click(f"[data-test=layout-{layout}]")
-    page.keyboard.press("Home")
-    page.wait_for_timeout(4000)
-    box = page.locator("[data-test=large]").bounding_box()
-    page.mouse.move(box["x"] + 150, box["y"] + 150)
-    page.evaluate(_COUNT)
-    before = int(page.inner_text("[data-test=here]"))
-    begin, turned = time.perf_counter(), 0
-    while (now := time.perf_counter() - begin) < seconds:
-        page.mouse.wheel(0, -100)
-        turned += 1
-        time.sleep(max(0.0, turned / 60 - now))
-    at_stop, pictures = int(page.inner_text("[data-test=here]")), page.evaluate("window.pictures")
-    page.wait_for_timeout(2000)
-    at_rest = int(page.inner_text("[data-test=here]"))
-    decoding, size = np.median(pictures, axis=0) if pictures else (np.nan, np.nan)
-    return (
-        f"wheel turned {turned / seconds:.0f} times a second, {len(pictures) / seconds:.0f} pictures a second of "
-        f"{size / 1024:.0f} KiB, decoded in {decoding:.0f} ms; slice {abs(at_stop - before)} of "
-        f"{abs(at_rest - before)} when the wheel stopped"
-    )
+                wait_at_rest(page, "large")
+                memory.append(f"{memory_mib(running.process.pid):.0f}")
+                for layout in layouts:
+                    page.click(f"[data-test=layout-{layout}]")
+                    page.keyboard.press("Home")
+                    page.wait_for_function("document.querySelector('[data-test=here]').textContent === '0'")
+                    wait_at_rest(page, "large")
+                    turned, pictures, passed = page.evaluate(_SCROLL, seconds)
+                    wait_at_rest(page, "large")
+                    whole = int(page.inner_text("[data-test=here]"))
+                    print(
+                        f"scrolling, {width} x {height}, layout {layout}: {pictures:.0f} pictures a second while the "
+                        f"wheel turned {turned:.0f} times; {passed} of {whole} slices passed when it stopped",
+                        flush=True,
+                    )
+                memory.append(f"{memory_mib(running.process.pid):.0f}")
+        voxels = path.stat().st_size / 1024**2
+        print(
+            f"memory: {', '.join(memory)} MiB with {voxels:.0f} MiB of voxels open, before and after each", flush=True
+        )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--slices", type=int, nargs="+", default=[300, 600])
+    parser.add_argument("--seconds", type=float, default=4.0, help="how long each wheel turns")
     options = parser.parse_args()
-    print(f"load before: {', '.join(f'{one:.1f}' for one in os.getloadavg())} on {os.cpu_count()} processors")
+    print(
+        f"load before: {', '.join(f'{one:.1f}' for one in os.getloadavg())} on {os.cpu_count()} processors", flush=True
+    )
     with tempfile.TemporaryDirectory() as name:
         time_start(Path(name) / "run-sample")
-        models = write_bundle(Path(name) / "models" / "tiny").parent
-        for slices in options.slices:
+        for n, slices in enumerate(options.slices):
             path = Path(name) / f"{slices}.nii"
             write_phantom(path, slices)
-            print(
-                f"{slices} slices of {_SIDE} x {_SIDE}, {path.stat().st_size / 1024**2:.0f} MiB of voxels", flush=True
-            )
-            if slices == options.slices[0]:
+            if n == 0:
                 time_stages(path)
-            scroll(path, models, Path(name) / f"run-{slices}")
+            print(f"{slices} slices of {_SIDE} x {_SIDE}:", flush=True)
+            # The others are opened for their memory: how far they are scrolled changes nothing.
+            screens, layouts = (_SCREENS, ("one", "three")) if n == 0 else (_SCREENS[:1], ("one",))
+            scroll(path, Path(name) / f"run-{slices}", screens, layouts, options.seconds)
             path.unlink()
 
 

@@ -97,6 +97,21 @@ def test_what_this_program_made_is_left_alone(archive, tmp_path):
     assert not any((tmp_path / "got").iterdir())
 
 
+def test_a_success_that_stored_nothing_is_none(archive, tmp_path):
+    """Orthanc answers so where it cannot take an upload apart: the report would be lost, and the ledger say that it is
+    there."""
+    box = tmp_path / "study" / "outbox"
+    box.mkdir(parents=True)
+    (path,) = write_series(box, body(1))
+    kept = path.read_bytes()
+    with opened(archive) as one:
+        one._sender.set_chunk_size(100_000)
+        one._sender._encode_multipart_message = lambda data, content_type: b"--no such boundary\r\n" + b"".join(data)
+        told = send_waiting(one, tmp_path / "study", fresh=True)
+    assert told is not None and told.startswith("Not sent back yet: ") and path.read_bytes() == kept
+    assert counted(archive) == {}
+
+
 def test_an_object_that_the_archive_has_already_is_not_sent_again(archive, tmp_path, monkeypatch):
     """Killed between sending and forgetting, the next run would make two reports of one study."""
     box = tmp_path / "study" / "outbox"

@@ -8,6 +8,8 @@ import shutil
 import pytest
 
 from Testing.bundle_factory import write_bundle
+from Testing.denoiser_factory import write_denoiser
+from Testing.viewer.pictures import KNOW_PICTURES
 from Testing.viewer.running import PATIENCE_S, SAMPLE, start_viewer
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -15,12 +17,6 @@ _ARGUMENTS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 ).split()
-#: Notes of which kind each picture of a view is.
-_KNOW_BLOBS = """
-window.blobTypes = {};
-const make = URL.createObjectURL;
-URL.createObjectURL = (blob) => { const url = make(blob); window.blobTypes[url] = blob.type; return url; };
-"""
 HAS_SERVER = all(importlib.util.find_spec(name) is not None for name in ("slicer", "trame_slicer"))
 collect_ignore_glob = [] if HAS_SERVER else ["test_*.py"]
 
@@ -33,6 +29,7 @@ def pytest_report_header():
 def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     write_bundle(folder / "tiny")
+    write_denoiser(folder / "quiet", seed=5, gain=5)  # takes a fifth of a lesion away
     return folder
 
 
@@ -57,7 +54,7 @@ def browser(tmp_path_factory):
             accept_downloads=True,
         )
         context.set_default_timeout(PATIENCE_S * 1000)
-        context.add_init_script(_KNOW_BLOBS)
+        context.add_init_script(KNOW_PICTURES)
         yield context
         context.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import json
@@ -22,9 +21,9 @@ from CTQualityAssessmentLib.assessment.measures import measure_volume
 from CTQualityAssessmentLib.colours import DIFFERENCE
 from CTQualityAssessmentLib.reading import read_volume
 from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS, value_text
-from PIL import Image
 
 from Testing.dicom_factory import body, write_series
+from Testing.viewer.pictures import picture, picture_when
 from Testing.viewer.running import PATIENCE_S, ROOT, SAMPLE, start_viewer
 
 # One server and one browser for all of them: starting these takes longer than most tests.
@@ -40,44 +39,6 @@ def wait_here(page, index: int) -> None:
 def assess(page) -> None:
     page.click("[data-test=assess]")
     page.wait_for_selector(SCORE)
-
-
-def picture(page, place="large") -> np.ndarray:
-    """The picture of a view, once it has come to rest (then it is a PNG), as integers, rows from the top."""
-    seen = None
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        time.sleep(0.25)
-        before, seen = (
-            seen,
-            page.evaluate(
-                """async (place) => {
-                const pane = document.querySelector(`[data-test=${place}]`), shown = pane.querySelector('img');
-                const near = (one, other) => Math.abs(one - other) < 3;  // else it is the one of a former size
-                if (!shown || !near(shown.naturalWidth, pane.clientWidth)) return null;
-                if (!near(shown.naturalHeight, pane.clientHeight)) return null;
-                const canvas = new OffscreenCanvas(shown.naturalWidth, shown.naturalHeight);
-                const context = canvas.getContext('2d');
-                context.drawImage(shown, 0, 0);
-                const blob = await canvas.convertToBlob({ type: 'image/png' });
-                const bytes = new Uint8Array(await blob.arrayBuffer());
-                return [window.blobTypes[shown.src], btoa(Array.from(bytes, (c) => String.fromCharCode(c)).join(''))];
-            }""",
-                place,
-            ),
-        )
-        if seen is not None and before == seen and seen[0] == "image/png":
-            return np.asarray(Image.open(io.BytesIO(base64.b64decode(seen[1]))).convert("RGB"), dtype=int)
-    raise AssertionError(f"the picture did not come to rest: {seen and seen[0]}")
-
-
-def picture_when(page, true_of) -> np.ndarray:
-    """The picture at rest, once ``true_of`` it: at rest it also is before a change has begun to arrive."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not true_of(seen := picture(page)) and time.monotonic() < deadline:
-        pass
-    assert true_of(seen)
-    return seen
 
 
 def test_from_the_sample_to_a_score(page):
@@ -348,6 +309,7 @@ def test_physical_measures_are_those_of_the_command(page, tmp_path):
     page.keyboard.press("m")
     page.wait_for_selector("[data-test=measures] tbody tr")
     told = page.inner_text("[data-test=measures]")
+    assert page.locator(".curve").count() == 0  # nothing of what was assessed before
     measures = measure_volume(read_volume(tmp_path / "some.zip"))
     for words in MEASURE_WORDS:
         assert value_text(words, measures.volume) in told, words.label
@@ -357,6 +319,14 @@ def test_physical_measures_are_those_of_the_command(page, tmp_path):
     with open(download.value.path(), encoding="utf-8") as file:
         assert len(list(csv.DictReader(file))) == 6
     assert page.locator("[data-test='save-scene.mrb']").count() == 0  # nothing was assessed
+
+
+def drop(page, path) -> None:
+    """Drag a file or folder onto the page and let it go."""
+    session = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 300, "data": data})
 
 
 def test_another_series_of_an_upload_can_be_chosen(page, viewer, tmp_path):
@@ -373,7 +343,11 @@ def test_another_series_of_an_upload_can_be_chosen(page, viewer, tmp_path):
     page.wait_for_selector("[data-test=assess]:enabled")
     private = next(viewer.temporary.glob("ctqa-viewer-*"))
     assert len(list(private.glob("upload-*"))) == 1
-    page.set_input_files("[data-test=files]", sorted(SAMPLE.iterdir())[:2])
+    (tmp_path / "dropped" / "deep").mkdir(parents=True)
+    for file in sorted(SAMPLE.iterdir())[:2]:
+        shutil.copy(file, tmp_path / "dropped" / "deep")
+    drop(page, tmp_path / "dropped")  # a folder, as from a file manager
+    page.wait_for_function("document.querySelector('header .title')?.textContent.startsWith('CT, 2 slices')")
     page.wait_for_selector("[data-test=series]", state="detached")
     page.wait_for_selector("[data-test=assess]:enabled")
     assert not list(private.glob("upload-*"))
@@ -400,7 +374,7 @@ def test_a_run_survives_a_reload_is_cancelled_and_ends_with_the_program(models, 
         page.click("[data-test=assess]:enabled")
         page.wait_for_selector(".curve .point")
         (worker,) = running.workers()
-        os.kill(worker, signal.SIGSTOP)  # however long the reload takes, the run is not over before it
+        os.kill(worker, signal.SIGSTOP)  # however long this takes, the run is not over before it
         page.reload()
         page.wait_for_selector(CANCEL)
         page.wait_for_selector(".curve .point")
@@ -463,6 +437,8 @@ def test_a_folder_of_results_opens_with_its_result(models, tmp_path, open_page):
         assert "Global noise level" in page.inner_text("[data-test=measures]")  # measured by the command
         page.wait_for_selector("[data-test=comparison]")
         assert page.inner_text("[data-test=whole]") == "mean 0.0 HU, SD 0.0 HU"
+    page.wait_for_selector(".lost")
+    assert "The connection is lost" in page.inner_text(".lost")
 
 
 def test_an_unknown_model_ends_the_command_instead_of_another_taking_its_place(models, tmp_path):

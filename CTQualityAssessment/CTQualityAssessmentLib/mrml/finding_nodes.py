@@ -63,6 +63,7 @@ def _boxes(
         roi.SetAndObserveObjectToNodeMatrix(slicer.util.vtkMatrixFromArray(frame))
         roi.SetSize(*((high - low) * lengths))
         roi.SetLocked(True)
+        roi.SetNthControlPointVisibility(0, False)  # else its dot hides a box of a few millimetres
         roi.SetAttribute(SIDE, side)
         roi.CreateDefaultDisplayNodes()
         display = roi.GetDisplayNode()

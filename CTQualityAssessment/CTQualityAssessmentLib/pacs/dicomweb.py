@@ -118,9 +118,15 @@ class DicomWebArchive:
         """As :meth:`.archive.Archive.store`."""
         from pydicom import dcmread
 
+        dataset = dcmread(file)
         with _explained(self.patience.tries):
-            answer = self._sender.store_instances([dcmread(file)])
+            answer = self._sender.store_instances([dataset])
         if answer.get("FailedSOPSequence"):
+            raise NotStoredError
+        # Orthanc 1.10.1 calls an upload that it could not take apart a success, and names nothing that it stored.
+        stored = {item.get("ReferencedSOPInstanceUID") for item in answer.get("ReferencedSOPSequence") or ()}
+        uids = (dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SOPInstanceUID)
+        if dataset.SOPInstanceUID not in stored and not self.has(*map(str, uids)):
             raise NotStoredError
 
     def _search(self, **keywords: Any) -> list[dict[str, Any]]:

@@ -5,17 +5,13 @@ from __future__ import annotations
 from slicer.i18n import tr as _
 
 from CTQualityAssessmentLib.denoising import DenoisingReport, Retention
-from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS, number_text
+from CTQualityAssessmentLib.reporting.denoising_words import measure_rows
 
 
 def before_after_rows(report: DenoisingReport) -> list[tuple[str, str, str]]:
     """Name, before and after: lesions first, then the physical measures, then how far the HU of tissues moved."""
     rows = [(_retention_name(one), "100 %", _share(one.kept)) for one in report.retention]
-    words = {one.name: one for one in MEASURE_WORDS}
-    for name, pair in (report.measures or {}).items():
-        if pair.before is not None or pair.after is not None:
-            one = words[name]
-            rows.append((one.label, number_text(one, pair.before), number_text(one, pair.after)))
+    rows += measure_rows(report)
     for tissue, moved in (report.bias or {}).items():
         rows.append((_("Mean HU of {tissue}").format(tissue=tissue), "", f"{moved.bias_hu:+.1f} HU"))
     if report.scores is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from CTQualityAssessmentLib.denoising import LEAST_KEPT, DenoisingReport, Findings, Retention
-from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS
+from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS, number_text
 
 DENOISING_DISCLAIMER = "A research tool, not a medical device. Look at the residual: it must show noise and no anatomy."
 
@@ -17,10 +17,7 @@ def report_lines(report: DenoisingReport) -> list[str]:
         f"strength {report.strength.words()}."
     ]
     lines += [one.sentence() for one in report.retention]
-    labels = {words.name: words.label for words in MEASURE_WORDS}
-    for name, pair in (report.measures or {}).items():
-        if pair.before is not None or pair.after is not None:
-            lines.append(f"{labels[name]}: {_number(pair.before)} before, {_number(pair.after)} after")
+    lines += [f"{label}: {before} before, {after} after" for label, before, after in measure_rows(report)]
     if report.bias:
         moved = ", ".join(f"{name} {signed(one.bias_hu)}" for name, one in report.bias.items())
         lines.append(f"Mean change of HU: {moved}")
@@ -30,6 +27,16 @@ def report_lines(report: DenoisingReport) -> list[str]:
         lines.append(finding_counts(report.findings))
     lines += [f"Warning: {warning}" for warning in report.warnings]
     return [*lines, f"{report.model.statement} {DENOISING_DISCLAIMER}"]
+
+
+def measure_rows(report: DenoisingReport) -> list[tuple[str, str, str]]:
+    """Name of each physical measure that one of the volumes has, before and after, in words."""
+    words = {one.name: one for one in MEASURE_WORDS}
+    return [
+        (words[name].label, number_text(words[name], pair.before), number_text(words[name], pair.after))
+        for name, pair in (report.measures or {}).items()
+        if pair.before is not None or pair.after is not None
+    ]
 
 
 def finding_counts(findings: Findings) -> str:

@@ -37,6 +37,15 @@ def check_format(volume: Volume, name: str) -> None:
         raise ShearedGridError
 
 
+def best_format(volume: Volume) -> str:
+    """NRRD where the grid allows it, else NIfTI."""
+    try:
+        check_format(volume, "nrrd")
+    except ShearedGridError:
+        return "nifti"
+    return "nrrd"
+
+
 def write_volume(path: Path, volume: Volume) -> None:
     """Write HU with their geometry; the format is told by the ending, one of :data:`FORMATS`.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import slicer.util
 
 from CTQualityAssessmentLib.assessment import patient_mask
 from CTQualityAssessmentLib.calls import Progress
+from CTQualityAssessmentLib.denoising import DenoisingReport, Strength
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.measures import PhysicalMeasures
 from CTQualityAssessmentLib.mrml.assessment_nodes import (
@@ -22,6 +24,8 @@ from CTQualityAssessmentLib.mrml.assessment_nodes import (
     find_assessments,
     remove_assessment,
 )
+from CTQualityAssessmentLib.mrml.denoised_nodes import remove_denoised
+from CTQualityAssessmentLib.mrml.removal import remove_nodes
 from CTQualityAssessmentLib.mrml.scene import nodes_of_class
 from CTQualityAssessmentLib.mrml.scene_file import load_scene
 from CTQualityAssessmentLib.mrml.volume_nodes import add_volume, ijk_to_ras, volume_from_node
@@ -43,6 +47,29 @@ class NoVolumeInSceneError(CTQAError):
 
 
 @dataclass
+class Denoised:
+    """A denoised volume.
+
+    Attributes:
+        folder: holds the network's own answer, so that another strength does not need the network; goes with the case.
+        model: name of the bundle.
+        volume: with the strength that is in view; its voxels are those of the node.
+        node: the volume in the scene.
+        report: of that strength.
+        reports: what was looked at so far, by strength.
+        boxes: of the lesion detector, in the scene.
+    """
+
+    folder: Path
+    model: str
+    volume: Volume
+    node: slicer.vtkMRMLScalarVolumeNode
+    report: DenoisingReport
+    reports: dict[Strength, DenoisingReport] = field(default_factory=dict)
+    boxes: list[slicer.vtkMRMLMarkupsROINode] = field(default_factory=list)
+
+
+@dataclass
 class Case:
     """An open volume.
 
@@ -53,6 +80,7 @@ class Case:
         nodes: the result in the scene.
         overlays: what can lie over the CT, by the names of :meth:`name_overlays`.
         measures: the physical measures; None before they were made.
+        denoised: the same volume with less noise; None before it was made.
     """
 
     volume: Volume
@@ -61,6 +89,7 @@ class Case:
     nodes: AssessmentNodes | None = None
     overlays: dict[str, slicer.vtkMRMLScalarVolumeNode] = field(default_factory=dict)
     measures: PhysicalMeasures | None = None
+    denoised: Denoised | None = None
 
     def name_overlays(self) -> list[list[str]]:
         """Names and titles of what can lie over the CT; fills ``overlays``."""
@@ -105,7 +134,13 @@ async def open_case(
     volume = await asyncio.to_thread(
         read_volume, path, series=series, progress=progress, on_series=on_series, wanted=wanted
     )
-    return Case(volume, add_volume(scene, volume))
+    node = add_volume(scene, volume)
+    return Case(shared(volume, node), node)
+
+
+def shared(volume: Volume, node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
+    """The volume with the voxels of its node in place of its own: they are large, and one copy is enough."""
+    return replace(volume, hu=slicer.util.arrayFromVolume(node))
 
 
 async def show_assessment(scene: slicer.vtkMRMLScene, case: Case, assessment: VolumeAssessment) -> None:
@@ -118,17 +153,18 @@ async def show_assessment(scene: slicer.vtkMRMLScene, case: Case, assessment: Vo
 
 def close_case(scene: slicer.vtkMRMLScene, case: Case) -> None:
     """Take the volume and its results out of the scene."""
+    drop_denoised(scene, case)
     remove_assessment(scene, case.node)
-    remove_volume(scene, case.node)
+    remove_nodes(scene, [case.node])
 
 
-def remove_volume(scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
-    """Take a volume node out of the scene, with what displays and stores it."""
-    helpers = [volume_node.GetNthDisplayNode(n) for n in range(volume_node.GetNumberOfDisplayNodes())]
-    helpers += [volume_node.GetNthStorageNode(n) for n in range(volume_node.GetNumberOfStorageNodes())]
-    for node in [*helpers, volume_node]:
-        if node is not None and node.GetScene() is scene:
-            scene.RemoveNode(node)
+def drop_denoised(scene: slicer.vtkMRMLScene, case: Case) -> None:
+    """Take the denoised volume away; harmless where there is none."""
+    denoised, case.denoised = case.denoised, None
+    if denoised is not None:
+        remove_nodes(scene, denoised.boxes)
+        remove_denoised(scene, case.node)
+        shutil.rmtree(denoised.folder, ignore_errors=True)
 
 
 def _measures_beside(scene_file: Path, volume: Volume) -> PhysicalMeasures | None:

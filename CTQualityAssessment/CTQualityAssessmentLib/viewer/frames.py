@@ -6,7 +6,9 @@ view on a large screen then also has fewer pixels, because without a graphics ca
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -22,6 +24,7 @@ from trame_server.utils.asynchronous import create_task
 from trame_slicer.app.logic import get_view_trame_id
 from trame_slicer.rca_view.rca_view_factory import RcaRenderStrategy, RcaView, RcaWindow, RemoteSliceViewFactory
 from trame_slicer.views import SliceView, ViewLayout, ViewLayoutDefinition
+from trame_slicer.views.render_scheduler import NoScheduleRendering
 
 #: Qualities of a picture: JPEG while something moves, and without loss at rest.
 MOVING, STILL = 85, 100
@@ -29,8 +32,15 @@ MOVING, STILL = 85, 100
 MOVING_PIXELS = 640 * 640
 
 
+@dataclass(frozen=True)
 class FrameEncoder:
-    """The interface of ``RcaImageEncoder``; quality 100 is PNG."""
+    """The interface of ``RcaImageEncoder``; quality 100 is PNG.
+
+    Attributes:
+        asked: how many pictures the view had been asked for when this one was drawn; the picture says so too.
+    """
+
+    asked: int = 0
 
     def encode(self, image: NDArray[np.uint8], _columns: int, _rows: int, quality: int) -> tuple[bytes, dict, int]:
         """Bytes of the picture ``(rows, columns, 3)``, what the page is told of it, and the time in milliseconds."""
@@ -51,6 +61,7 @@ class FrameEncoder:
             "st": now_ms,
             "key": "key",
             "quality": quality,
+            "asked": self.asked,
         }
         return out.getvalue(), meta, now_ms
 
@@ -78,16 +89,43 @@ class FrameScheduler(RcaImageRenderScheduler):
             interactive_quality=MOVING,
             still_quality=STILL,
         )
-        self._rca_encoder = FrameEncoder()  # which trame's enumeration of formats cannot name
         self._quiet = quiet
+        self._asked = 0
+        self._still_bytes = 0
+        self._at_rest = asyncio.Event()
+        self._at_rest.set()
 
     def schedule_render(self) -> None:
         """Ask for a picture."""
         if not self._quiet.on:
+            self._asked += 1
+            self._at_rest.clear()
             super().schedule_render()
+
+    def set_push_callback(self, callback: Callable[[bytes, dict[str, Any]], None]) -> None:
+        """Who sends the pictures to the page."""
+
+        def push(content: bytes, meta: dict[str, Any]) -> None:
+            callback(content, meta)
+            if meta["quality"] >= STILL and meta["asked"] == self._asked:
+                self._still_bytes = len(content)
+                self._at_rest.set()
+
+        super().set_push_callback(push)
+
+    @property
+    def resting(self) -> bool:
+        """Whether the last picture that was asked for was sent whole."""
+        return self._at_rest.is_set()
+
+    async def rest(self) -> int:
+        """Wait until the last picture that was asked for was sent whole; returns its bytes, 0 before the first."""
+        await self._at_rest.wait()
+        return self._still_bytes
 
     def _render_frame(self, quality: int) -> None:
         self.adapter.set_moving(quality < STILL)
+        self._rca_encoder = FrameEncoder(self._asked)  # which trame's enumeration of formats cannot name
         super()._render_frame(quality)
 
 
@@ -120,9 +158,18 @@ class SliceViewFactory(RemoteSliceViewFactory):
     def __init__(self, server: Server) -> None:
         super().__init__(server, target_fps=30.0, blur_fps=15.0)
         self._quiet = Quiet()
+        self._schedulers: dict[str, FrameScheduler] = {}
+
+    async def rest(self) -> dict[str, int]:
+        """Wait until no view has a picture to draw or to send; bytes of the last picture of each, by its name."""
+        while True:
+            found = {name: await scheduler.rest() for name, scheduler in self._schedulers.items()}
+            if all(scheduler.resting for scheduler in self._schedulers.values()):
+                return found
 
     def _create_view(self, view: ViewLayoutDefinition, scene: Any, app_logic: Any) -> RcaView:
-        made = SliceView(scene=scene, app_logic=app_logic, name=view.singleton_tag)
+        # Until somebody looks, nothing is drawn: else each of its two hundred settings is, for two seconds in all.
+        made = SliceView(scene, app_logic, view.singleton_tag, NoScheduleRendering())
         made.set_view_properties(view.properties)
         # Without a graphics card the smoothing of edges takes half of the time, and a slice has no edges to smooth.
         made.render_window().SetMultiSamples(0)
@@ -131,6 +178,7 @@ class SliceViewFactory(RemoteSliceViewFactory):
         window = RcaWindow(made.render_window(), state=self._server.state, active_view_cursor=cursor)
         scheduler = FrameScheduler(window, self._quiet)
         name = get_view_trame_id(self._server, made)
+        self._schedulers[view.singleton_tag] = scheduler
         adapter = FrameAdapter(window, name, scheduler, self._quiet)
         with ViewLayout(self._server, template_name=name) as ui:
             self._create_vuetify_ui(name, made, scheduler, active_view_cursor=cursor)

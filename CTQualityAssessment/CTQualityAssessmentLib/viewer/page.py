@@ -8,7 +8,7 @@ from typing import Any
 from trame.ui.html import DivLayout
 from trame_server import Server
 
-from CTQualityAssessmentLib.viewer.shown import models_of, palette
+from CTQualityAssessmentLib.viewer.shown import denoisers_of, models_of, palette
 from CTQualityAssessmentLib.viewer.views import PLACES, PRESETS
 
 _STATIC = Path(__file__).with_name("static")
@@ -18,7 +18,10 @@ _LOST = "<ctqa-lost></ctqa-lost>"
 #: Scripts and styles of the page, as trame takes them.
 MODULE: dict[str, Any] = {
     "serve": {"ctqa": str(_STATIC)},
-    "scripts": [f"ctqa/{name}.js" for name in ("curve", "slice_table", "measures", "comparison", "page")],
+    "scripts": [
+        f"ctqa/{name}.js"
+        for name in ("curve", "slice_table", "measures", "comparison", "denoising", "keys", "transfers", "page")
+    ],
     "styles": ["ctqa/page.css"],
     "vue_use": ["ctqa"],
 }
@@ -27,6 +30,7 @@ MODULE: dict[str, Any] = {
 def first_state(model: str | None) -> dict[str, Any]:
     """The state before anything is open; models as by :func:`~CTQualityAssessmentLib.viewer.shown.models_of`."""
     models, chosen, error = models_of(model)
+    denoisers, denoiser = denoisers_of()
     return {
         "opened": None,
         "series": {"items": [], "chosen": 0},
@@ -40,6 +44,10 @@ def first_state(model: str | None) -> dict[str, Any]:
         "result": None,
         "measured": None,
         "compared": None,
+        "denoised": None,
+        "flipped": False,
+        "denoisers": denoisers,
+        "denoiser": denoiser,
         "here": 0,
         "levels": [0, 0],
         "presets": [list(pair) for pair in PRESETS],

@@ -11,16 +11,33 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from CTQualityAssessmentLib.denoising import DenoisingReport
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.measures import PhysicalMeasures
 from CTQualityAssessmentLib.reporting.measures_file import write_measures
 from CTQualityAssessmentLib.results import VolumeAssessment
-from CTQualityAssessmentLib.viewer.case import Case
+from CTQualityAssessmentLib.viewer.case import Case, Denoised
 from CTQualityAssessmentLib.viewer.transfers import EXPORT_FOLDER
 from CTQualityAssessmentLib.viewer.worker_process import WorkerProcess, python_environment
-from CTQualityAssessmentLib.worker.exchange import read_measured, read_result, write_result, write_volume
-from CTQualityAssessmentLib.worker.protocol import AssessRequest, MeasureRequest, VolumeRequest, encode
+from CTQualityAssessmentLib.volume import Volume
+from CTQualityAssessmentLib.worker.exchange import (
+    read_denoising,
+    read_measured,
+    read_result,
+    write_denoising,
+    write_result,
+    write_volume,
+)
+from CTQualityAssessmentLib.worker.protocol import (
+    AssessRequest,
+    DenoiseRequest,
+    MeasureRequest,
+    VolumeRequest,
+    encode,
+)
 
+#: Voxels for another process, in its folder.
+VOXELS = "hu.npy"
 _Result = TypeVar("_Result")
 
 
@@ -37,7 +54,7 @@ class Runs:
         self._ids = itertools.count(1)
         self._running: str | None = None
         self._exporting = asyncio.Lock()
-        self._exported: tuple[VolumeAssessment | None, PhysicalMeasures | None, Path] | None = None
+        self._exported: dict[str, tuple[tuple[object, ...], Path]] = {}
 
     async def assess(
         self, case: Case, model: str | None, stages: list[int], on_message: Callable[[dict[str, Any]], None]
@@ -63,6 +80,37 @@ class Runs:
         """
         return await self._run(case, MeasureRequest, on_message, read_measured)
 
+    async def denoise(
+        self, case: Case, folder: Path, asked: dict[str, Any], on_message: Callable[[dict[str, Any]], None]
+    ) -> DenoisingReport:
+        """Denoise the case in the worker; cancelled after the voxels came, the report has what was looked at by then.
+
+        Args:
+            case: what to denoise.
+            folder: takes the voxels, for :func:`~CTQualityAssessmentLib.worker.exchange.read_denoised`.
+            asked: fields of the request beside those of the volume.
+            on_message: "denoised" among them, once the voxels are in the folder.
+
+        Raises:
+            RunError: with the worker's own words.
+        """
+
+        def request(**fields: Any) -> DenoiseRequest:
+            return DenoiseRequest(device=self._device, **asked, **fields)
+
+        return await self._run_in(folder, case, request, on_message, read_denoising)
+
+    def new_folder(self) -> Path:
+        """A folder for a result that stays until the caller removes it, or the program ends.
+
+        Raises:
+            RunError: it cannot be made.
+        """
+        try:
+            return Path(tempfile.mkdtemp(prefix="kept-", dir=self._folder))
+        except OSError as error:
+            raise no_space() from error
+
     async def _run(
         self,
         case: Case,
@@ -70,18 +118,32 @@ class Runs:
         on_message: Callable[[dict[str, Any]], None],
         read: Callable[[Path], _Result],
     ) -> _Result:
+        folder = self.new_folder()
+        try:
+            return await self._run_in(folder, case, make_request, on_message, read)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    async def _run_in(
+        self,
+        folder: Path,
+        case: Case,
+        make_request: Callable[..., VolumeRequest],
+        on_message: Callable[[dict[str, Any]], None],
+        read: Callable[[Path], _Result],
+    ) -> _Result:
         self._running = id_ = str(next(self._ids))
         try:
-            with tempfile.TemporaryDirectory(prefix="run-", dir=self._folder, ignore_cleanup_errors=True) as folder:
-                fields = await asyncio.to_thread(_write_volume, Path(folder), case)
-                last = await self.worker.run(make_request(id=id_, folder=folder, **fields), on_message)
-                if last["t"] == "error":
-                    raise RunError(str(last.get("problem")), str(last.get("advice")))
-                return await asyncio.to_thread(read, Path(folder))
+            fields = await asyncio.to_thread(write_volume, folder / VOXELS, case.volume)
+            last = await self.worker.run(make_request(id=id_, folder=str(folder), **fields), on_message)
+            if last["t"] == "error":
+                raise RunError(str(last.get("problem")), str(last.get("advice")))
+            return await asyncio.to_thread(read, folder)
         except OSError as error:
             raise no_space() from error
         finally:
             self._running = None
+            (folder / VOXELS).unlink(missing_ok=True)
 
     async def cancel(self) -> None:
         """Stop the run at its next batch."""
@@ -89,22 +151,40 @@ class Runs:
             await self.worker.cancel(self._running)
 
     async def export(self, case: Case) -> Path:
-        """The folder with the files to download, written once for each result and each measurement.
+        """The folder with the results to download, written once for each result and each measurement.
 
         Raises:
             RunError: they cannot be written.
         """
+
+        def write(folder: Path) -> None:
+            if case.assessment is not None:
+                write_result(folder, case.assessment)
+            if case.measures is not None:
+                write_measures(folder, case.measures)
+
+        return await self._export("result", (case.assessment, case.measures), case.volume, write)
+
+    async def export_denoised(self, denoised: Denoised) -> Path:
+        """The folder with the denoised volume and its report, written once for each strength.
+
+        Raises:
+            RunError: they cannot be written.
+        """
+        report = denoised.report
+        return await self._export(
+            "denoised", (report,), denoised.volume, lambda folder: write_denoising(folder, report)
+        )
+
+    async def _export(self, kind: str, of: tuple[object, ...], volume: Volume, write: Callable[[Path], None]) -> Path:
         async with self._exporting:
-            assessment, measures = case.assessment, case.measures
-            if self._exported is not None and self._exported[0] is assessment and self._exported[1] is measures:
-                return self._exported[2]
+            before = self._exported.get(kind)
+            if before is not None and all(one is other for one, other in zip(before[0], of, strict=True)):
+                return before[1]
+            folder = self.new_folder()
             try:
-                folder = Path(tempfile.mkdtemp(prefix="result-", dir=self._folder))
-                fields = await asyncio.to_thread(_write_volume, folder, case)
-                if assessment is not None:
-                    await asyncio.to_thread(write_result, folder, assessment)
-                if measures is not None:
-                    await asyncio.to_thread(write_measures, folder, measures)
+                fields = await asyncio.to_thread(write_volume, folder / VOXELS, volume)
+                await asyncio.to_thread(write, folder)
                 process = await asyncio.create_subprocess_exec(
                     sys.executable,
                     "-m",
@@ -116,19 +196,15 @@ class Runs:
                 )
                 request = VolumeRequest(id="export", folder=str(folder), **fields)
                 await process.communicate(encode(request.to_message()).encode("ascii"))
-                (folder / "hu.npy").unlink(missing_ok=True)
+                (folder / VOXELS).unlink(missing_ok=True)
             except OSError as error:
                 raise no_space() from error
             if process.returncode != 0:
                 raise RunError("The files could not be written.", "Check that the disk is not full, and try again.")
-            if self._exported is not None:
-                await asyncio.to_thread(shutil.rmtree, self._exported[2].parent, ignore_errors=True)
-            self._exported = (assessment, measures, folder / EXPORT_FOLDER)
+            if before is not None:
+                await asyncio.to_thread(shutil.rmtree, before[1].parent, ignore_errors=True)
+            self._exported[kind] = (of, folder / EXPORT_FOLDER)
             return folder / EXPORT_FOLDER
-
-
-def _write_volume(folder: Path, case: Case) -> dict[str, Any]:
-    return write_volume(folder / "hu.npy", case.volume)
 
 
 def no_space() -> RunError:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from CTQualityAssessmentLib.assessment.difference import VolumeDifference
 from CTQualityAssessmentLib.colours import ATTENTION, DIFFERENCE, QUALITY
+from CTQualityAssessmentLib.denoising import SCORER_WARNING, DenoisingReport, Finding
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.measures import PhysicalMeasures
-from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, BundleInfo, installed_bundles, read_bundle
+from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, DEFAULT_DENOISER, BundleInfo, installed_bundles, read_bundle
 from CTQualityAssessmentLib.models.errors import UnknownBundle
 from CTQualityAssessmentLib.reading import SeriesInfo
+from CTQualityAssessmentLib.reporting.denoising_words import DENOISING_DISCLAIMER, measure_rows
 from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS, range_text, reason_text, value_text
 from CTQualityAssessmentLib.reporting.web_page import refused_ranges
 from CTQualityAssessmentLib.reporting.words import DISCLAIMER, FACT_LABELS, fact_text, headline, verdict_score
@@ -104,6 +107,41 @@ def comparison_of(first: Volume, second: Volume, difference: VolumeDifference) -
         "whole": None if difference.mean_hu is None else [round(difference.mean_hu, 1), round(difference.sd_hu, 1)],
         "slices": [None if one is None else [round(value, 1) for value in one] for one in difference.slices],
     }
+
+
+def denoised_of(report: DenoisingReport) -> dict[str, Any]:
+    """What a denoising did: the guard's sentences, figures before and after, warnings, with what it was made."""
+    strength, scores, findings = report.strength, report.scores, report.findings
+    return {
+        "strength": [strength.lung, strength.soft_tissue, strength.bone],
+        "told": strength.words(),
+        "slices": f"{report.slices_denoised} of {report.slices}",
+        "examined": bool(report.retention or report.measures),
+        "retention": [[one.sentence(), one.flagged] for one in report.retention],
+        "flagged": any(one.flagged for one in report.retention),
+        "figures": [list(row) for row in measure_rows(report)],
+        "bias": [[name, f"{one.bias_hu:+.1f} HU"] for name, one in (report.bias or {}).items()],
+        "scores": None if scores is None else [number_of(scores.before), number_of(scores.after), SCORER_WARNING],
+        "findings": None if findings is None else [_findings(findings.before), _findings(findings.after)],
+        "warnings": [one for one in report.warnings if one != SCORER_WARNING],
+        "statement": f"{report.model.statement} {DENOISING_DISCLAIMER}",
+        "made": [
+            ["Model", f"{report.model.name} {report.model.version}"],
+            ["Weights (SHA-256)", report.model.sha256],
+            ["Device", report.device],
+            ["Seconds", f"{report.seconds:.1f}"],
+        ],
+    }
+
+
+def _findings(found: Sequence[Finding]) -> list[list[Any]]:
+    """Of each box the slice in its middle and its probability in words."""
+    return [[(one.first_slice + one.last_slice) // 2, f"{one.probability:.0%}"] for one in found]
+
+
+def number_of(score: float | None) -> str:
+    """A mean score in the steps of the readers' scale."""
+    return "n/a" if score is None else f"{score:.1f}"
 
 
 def _compared_facts(volume: Volume) -> list[tuple[str, str]]:
@@ -202,6 +240,17 @@ def result_of(assessment: VolumeAssessment) -> dict[str, Any]:
             ["Seconds", ", ".join(f"{name} {seconds:.1f}" for name, seconds in assessment.timings_s.items())],
         ],
     }
+
+
+def denoisers_of() -> tuple[list[dict[str, Any]], str]:
+    """The denoisers to choose from, without those that cannot be read, and the one to begin with."""
+    found = []
+    for name, bundle in installed_bundles("denoise").items():
+        with contextlib.suppress(CTQAError):  # the list of scorers tells what is wrong with a bundle
+            info = read_bundle(bundle)
+            found.append({**model_of(name, info), "detector": "detector_config" in info.metadata["ctqa"]})
+    named = [one["name"] for one in found]
+    return found, DEFAULT_DENOISER if DEFAULT_DENOISER in named else next(iter(named), "")
 
 
 def models_of(model: str | None) -> tuple[list[dict[str, Any]], str, dict[str, str] | None]:

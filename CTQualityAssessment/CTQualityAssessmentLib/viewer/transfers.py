@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.reporting.volume_file import FORMATS, best_format
+from CTQualityAssessmentLib.volume import Volume
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -23,12 +25,23 @@ FILES: dict[str, str] = {
     "measures.json": "application/json",
     "measures.csv": "text/csv",
 }
+#: The same of what was denoised; a tilted gantry has no NRRD.
+DENOISED_FILES: dict[str, str] = {
+    "denoised.nrrd": "application/octet-stream",
+    "denoised.nii.gz": "application/gzip",
+    "denoising.json": "application/json",
+}
 #: Folder beside the result in which they are written.
 EXPORT_FOLDER = "export"
 _MAX_FILES = 20_000
 _CHUNK = 1024**2
 #: Only the end of a name is kept: readers choose by it, and the rest may name a patient.
 _SUFFIX = re.compile(r"(\.nii\.gz|\.[a-z0-9]{1,8})$", re.IGNORECASE)
+
+
+def denoised_name(volume: Volume) -> str:
+    """File name of a denoised volume, in the format that its grid allows."""
+    return f"denoised{FORMATS[best_format(volume)]}"
 
 
 class TooLargeUploadError(CTQAError):
@@ -56,7 +69,7 @@ class Transfers:
         limit_bytes: of one upload.
         receive: opens what was uploaded, and removes the folder that it is given with it once that is no longer
             needed; "compare" says that it is the second volume. Raises CTQAError where it cannot be opened.
-        exported: makes sure that the results are written, and says where; None where there are none.
+        exported: writes a file of that name if it is not there yet, and says where; None where there is no result.
     """
 
     def __init__(
@@ -64,7 +77,7 @@ class Transfers:
         folder: Path,
         limit_bytes: int,
         receive: Callable[[Path, Path, bool], Awaitable[None]],
-        exported: Callable[[], Awaitable[Path | None]],
+        exported: Callable[[str], Awaitable[Path | None]],
     ) -> None:
         self._folder, self._limit, self._receive, self._exported = folder, limit_bytes, receive, exported
 
@@ -98,11 +111,12 @@ class Transfers:
         from aiohttp import web
 
         name = request.match_info["name"]
-        folder = await self._exported() if name in FILES else None
-        if folder is None or not (folder / name).is_file():
+        kind = (FILES | DENOISED_FILES).get(name)
+        file = await self._exported(name) if kind is not None else None
+        if file is None or not file.is_file():
             raise web.HTTPNotFound
-        headers = {"Content-Type": FILES[name], "Content-Disposition": f'attachment; filename="{name}"'}
-        return web.FileResponse(folder / name, headers=headers)
+        headers = {"Content-Type": kind, "Content-Disposition": f'attachment; filename="{name}"'}
+        return web.FileResponse(file, headers=headers)
 
     async def _store(self, request: web.Request, target: Path) -> int:
         taken = count = 0

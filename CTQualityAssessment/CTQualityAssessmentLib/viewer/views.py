@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,13 +18,13 @@ from CTQualityAssessmentLib.volume import Volume
 from CTQualityAssessmentLib.windows import WINDOWS
 
 #: Views of the volume by their place on the page; the large one shows the slices that are scored.
-_OWN: tuple[str, ...] = ("large", "upper", "lower")
+OWN: tuple[str, ...] = ("large", "upper", "lower")
 #: All views: beside those of the volume the same slice of a second volume, and the difference of the two.
-PLACES: tuple[str, ...] = (*_OWN, "second", "difference")
+PLACES: tuple[str, ...] = (*OWN, "second", "difference")
 #: Which views a layout shows; "one" shows any one of the volume's own.
 LAYOUTS: dict[str, tuple[str, ...]] = {
-    "three": _OWN,
-    "one": _OWN,
+    "three": OWN,
+    "one": OWN,
     "compare": ("large", "second", "difference"),
 }
 #: Window presets in the order of their keys.
@@ -64,11 +64,12 @@ class SliceViews:
             for place in PLACES
         }
         app.app_logic.GetInteractionNode().SetCurrentInteractionMode(slicer.vtkMRMLInteractionNode.AdjustWindowLevel)
-        self._on_change = on_change
+        self._factory, self._on_change = factory, on_change
         self._volume: Volume | None = None
         self._node: slicer.vtkMRMLScalarVolumeNode | None = None
         self._second: slicer.vtkMRMLScalarVolumeNode | None = None
         self._difference: slicer.vtkMRMLScalarVolumeNode | None = None
+        self._alternative: slicer.vtkMRMLScalarVolumeNode | None = None
         self._adjusting = False
         self._steady = {place: SteadyView(view.get_view_node()) for place, view in self._views.items()}
         for place, steady in self._steady.items():
@@ -87,13 +88,13 @@ class SliceViews:
     def show(self, volume: Volume, node: slicer.vtkMRMLScalarVolumeNode) -> tuple[Pane, ...]:
         """Show a volume in its own planes, all views through its middle; returns what to write on them."""
         self.compare(None, None)
-        self._volume, self._node = volume, node
+        self._volume, self._node, self._alternative = volume, node, None
         node.GetDisplayNode().AddObserver("ModifiedEvent", self._window_changed)
         normal = volume.canonical_slices().ijk_to_ras[:3, 2]
         along = int(np.argmax(np.abs(normal)))
         order = [along, *(axis for axis in (1, 0, 2) if axis != along)]
         panes = []
-        for place, axis in zip(_OWN, order, strict=True):
+        for place, axis in zip(OWN, order, strict=True):
             view = self._views[place]
             orientation, sides = _ORIENTATIONS[axis]
             view.set_background_volume_id(node.GetID())
@@ -101,7 +102,7 @@ class SliceViews:
             view.set_orientation(orientation)
             view.get_view_node().RotateToVolumePlane(node)
             panes.append(Pane(place, orientation, sides))
-        panes += [Pane(place, panes[0].orientation, panes[0].sides) for place in PLACES[len(_OWN) :]]
+        panes += [Pane(place, panes[0].orientation, panes[0].sides) for place in PLACES[len(OWN) :]]
         self.reset()
         return tuple(panes)
 
@@ -118,13 +119,20 @@ class SliceViews:
             self._follow_window(self._node.GetDisplayNode())
         self._links.align()
 
-    def clear(self) -> None:
-        """Show nothing."""
-        self.compare(None, None)
-        self._volume = self._node = None
-        for view in self._views.values():
-            view.set_background_volume_id(None)
-            view.set_foreground_volume_id(None)
+    def set_alternative(self, node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
+        """A volume on the grid of the first that can be shown in its place, in its window; None for no such."""
+        if node is self._alternative:
+            return
+        self._alternative = node
+        if node is not None:
+            node.GetDisplayNode().AddObserver("ModifiedEvent", self._window_changed)
+            self._follow_window(self._node.GetDisplayNode())
+
+    def show_alternative(self, shown: bool) -> None:
+        """Show it in place of the volume, or the volume again; nothing moves."""
+        node = self._alternative if shown else self._node
+        for place in OWN:
+            self._views[place].set_background_volume_id(node.GetID() if node is not None else None)
 
     def set_layout(self, layout: str, alone: str) -> None:
         """Draw the views of a layout only; of "one" the view ``alone``."""
@@ -138,7 +146,7 @@ class SliceViews:
         if self._volume is None:
             return
         middle = self._volume.slice_centre_ras(self._volume.slice_count // 2)
-        for place in _OWN:
+        for place in OWN:
             view = self._views[place]
             view.fit_view_to_content()
             self._steady[place].keep()
@@ -162,6 +170,14 @@ class SliceViews:
         first, last = view.get_slice_range()
         step = view.get_slice_step()
         view.set_slice_value(min(max(view.get_slice_value() + steps * step, first), last))
+
+    async def rest(self) -> dict[str, int]:
+        """Wait until all pictures are drawn and sent; bytes of the last one of each view, by its place."""
+        return await self._factory.rest()
+
+    def ids(self, places: Sequence[str]) -> list[str]:
+        """The view nodes of places, for what shall be seen there only."""
+        return [self._views[place].get_view_node().GetID() for place in places]
 
     def index(self) -> int:
         """The slice in the large view, the nearest one where it stands between two."""
@@ -216,7 +232,7 @@ class SliceViews:
         """Lay a volume over the CT, or nothing. The page draws the legend, sharper than a picture could."""
         for legend in nodes_of_class(self._app.scene, "vtkMRMLColorLegendDisplayNode"):
             legend.SetVisibility(False)
-        for place in _OWN:
+        for place in OWN:
             self._views[place].set_foreground_volume_id(node.GetID() if node is not None else None)
             self._views[place].set_foreground_opacity(min(max(opacity, 0.0), 1.0))
 
@@ -231,10 +247,14 @@ class SliceViews:
         with self._links.still():
             steady.resized()
 
+    def _one_window(self) -> list[slicer.vtkMRMLScalarVolumeNode]:
+        """All volumes of the patient that are shown are looked at in one window."""
+        return [node for node in (self._node, self._second, self._alternative) if node is not None]
+
     def _follow_window(self, source: slicer.vtkMRMLScalarVolumeDisplayNode) -> None:
-        """Both volumes are looked at in one window; that of the difference stays even around zero."""
-        for node in (self._node, self._second):
-            if node is not None and node.GetDisplayNode() is not source:
+        """The others look as this one does; the window of the difference stays even around zero."""
+        for node in self._one_window():
+            if node.GetDisplayNode() is not source:
                 node.GetDisplayNode().SetAutoWindowLevel(False)
                 node.GetDisplayNode().SetWindowLevel(source.GetWindow(), source.GetLevel())
 
@@ -245,7 +265,7 @@ class SliceViews:
         try:
             if self._difference is not None and display is self._difference.GetDisplayNode():
                 set_half_width(self._difference, display.GetWindow() / 2)
-            elif any(node is not None and display is node.GetDisplayNode() for node in (self._node, self._second)):
+            elif any(display is node.GetDisplayNode() for node in self._one_window()):
                 self._follow_window(display)
         finally:
             self._adjusting = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from CTQualityAssessmentLib.denoising import SCORER_WARNING, DenoisingReport, Strength
+from CTQualityAssessmentLib.denoising import DenoisingReport, Strength
 from CTQualityAssessmentLib.worker.exchange import read_denoised, read_volume_file, write_denoised, write_denoising
 from CTQualityAssessmentLib.worker.faults import is_out_of_memory
 from CTQualityAssessmentLib.worker.protocol import BadRequestError, DenoiseRequest, RunCancelledError
@@ -106,14 +106,11 @@ class DenoisingWork:
         self, request: DenoiseRequest, earlier: str, volume: Volume, strength: Strength
     ) -> tuple[Volume, DenoisingReport]:
         """The network's answer of an earlier request, and its report as nobody had looked at it yet."""
-        from dataclasses import replace
-
         full, report = read_denoised(Path(earlier), volume, full=True)
         model = self._loaded(request.model, report.device)
         if report.model.sha256 != model.identity.sha256:
             raise BadRequestError("the earlier result is of another model")
-        warnings = tuple(one for one in report.warnings if one != SCORER_WARNING)
-        return full, replace(report.unexamined(), strength=strength, warnings=warnings)
+        return full, report.at_strength(strength)
 
     def _loaded(self, name: str | None, device: str) -> LoadedDenoiser:
         from CTQualityAssessmentLib.models import DEFAULT_DENOISER, load_denoiser

@@ -303,7 +303,7 @@ def test_lines_for_people_hold_every_figure():
     text = "\n".join(report_lines(report))
     assert "8 of 10 slices" in text and "Lesion signal kept 93 % (4 mm, 20 HU, soft tissue; 48 lesions)." in text
     assert "RED FLAG: Lesion signal kept 50 % (8 mm, 10 HU, lung; 9 lesions)" in text
-    assert "Global noise level: 20 before, 9.5 after" in text and "fat -0.4" in text and "SNR" not in text
+    assert "Global noise level: 20.0 HU before, 9.5 HU after" in text and "fat -0.4" in text and "SNR" not in text
     assert "Warning: Something." in text and "Mean score: 1 before, 3 after" in text
     plain = report.to_dict()
     assert [one["flagged"] for one in plain["retention"]] == [False, True] and json.dumps(plain, allow_nan=False)

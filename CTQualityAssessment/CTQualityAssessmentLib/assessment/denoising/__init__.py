@@ -6,7 +6,11 @@ from CTQualityAssessmentLib.assessment.denoising.comparison import (
     tissue_bias,
 )
 from CTQualityAssessmentLib.assessment.denoising.engine import Denoising, NotDenoisableError, denoise_volume, residual
-from CTQualityAssessmentLib.assessment.denoising.examination import Examination, examine, report_of
+from CTQualityAssessmentLib.assessment.denoising.examination import (
+    Examination,
+    examine,
+    report_of,
+)
 from CTQualityAssessmentLib.assessment.denoising.findings import find_lesions
 from CTQualityAssessmentLib.assessment.denoising.guard import lesions_kept, slice_denoiser
 from CTQualityAssessmentLib.assessment.denoising.strength import blend

@@ -1,43 +1,17 @@
 // The page. What is asked for goes to the server by name; what is shown comes from its state.
 (() => {
-  const KEYS = [
-    ["↑ ↓, Page Up, Page Down", "Previous, next slice; ten slices"],
-    ["Home, End", "First, last slice"],
-    ["N, B", "The worst slice, the next worst; back"],
-    ["1 to 4", "Window: soft tissue, lung, bone, as the network"],
-    [", .  and  < >", "Window: level lower, higher; narrower, wider"],
-    ["Z, Shift Z", "Zoom in, out"],
-    ["Shift and arrows", "Pan"],
-    ["O", "Next overlay"],
-    ["+ −", "Overlay more, less opaque"],
-    ["X", "Lines where the other views cut"],
-    ["L", "Next layout: three views, one view, comparison"],
-    ["C", "Compare with a second volume"],
-    ["R", "Reset the views"],
-    ["A", "Assess"],
-    ["M", "Measure by physics alone"],
-    ["T", "Light or dark"],
-    ["?", "This list"],
-  ];
-  const MOUSE = [
-    ["Wheel", "Slices"],
-    ["Double click", "This view alone, and back"],
-    ["Left button", "Window: across is width, up and down is level"],
-    ["Middle button, or Shift and left", "Pan"],
-    ["Right button, or Ctrl and wheel", "Zoom"],
-    ["Shift and move", "All views follow the pointer"],
-  ];
   const page = {
     props: {
       opened: Object, panes: Array, busy: Object, error: Object, notes: Array, rows: Array, result: Object, here: Number,
       levels: Array, presets: Array, overlays: Array, overlay: String, opacity: Number, crosshair: Boolean,
       models: Array, model: String, palette: Array, legend: Object, series: Object, layout: String, alone: String,
-      threshold: Object, measured: Object, compared: Object, span: Number, diverging: Array,
+      threshold: Object, measured: Object, compared: Object, span: Number, diverging: Array, denoised: Object, flipped: Boolean,
+      denoisers: Array, denoiser: String,
     },
     emits: ["ask"],
     data: () => ({
-      tab: "slices", chosen: null, second: false, stage: 3, dropping: false, refused: null, sending: null, walking: null, going: null, turned: 0, turning: false,
-      keys: KEYS, mouse: MOUSE, dark: true,
+      tab: "slices", chosen: null, second: false, stage: 3, walking: null, going: null, turned: 0, turning: false,
+      dark: true,
     }),
     computed: {
       worst() {
@@ -52,13 +26,17 @@
         if (s === null || s === undefined) return "";
         return s < 90 ? `about ${Math.max(1, Math.round(s))} s left` : `about ${Math.round(s / 60)} min left`;
       },
-      tabs() { return [["slices", "Slices"], ["facts", "Acquisition"], ["physics", "Physics"], ["model", "Model"], ["save", "Save"]]; },
+      tabs() { return [["slices", "Slices"], ["facts", "Acquisition"], ["physics", "Physics"], ["denoise", "Denoise"], ["model", "Model"], ["save", "Save"]]; },
       files() {
         const result = [["index.html", "Report: one page with figures"], ["slices.csv", "Table of slices"], ["assessment.json", "Everything, for programs"], ["scene.mrb", "Scene for 3D Slicer"]];
         const physics = [["measures.csv", "Physical measures of the slices"], ["measures.json", "Physical measures, for programs"]];
-        return [...(this.result ? result : []), ...(this.measured ? physics : [])];
+        const denoised = this.denoised ? [[this.denoised.file, "Denoised volume in HU"], ["denoising.json", "What denoising did, for programs"]] : [];
+        return [...(this.result ? result : []), ...(this.measured ? physics : []), ...denoised];
       },
       live() { return this.busy && this.busy.cancellable; },
+      // Denoising has a lot to tell: its panel takes the place of what is told of the scores.
+      scores() { return !this.opened || this.tab !== "denoise"; },
+      beside() { return this.layout === "compare" && !!this.compared && this.compared.denoised; },
     },
     created() {
       let theme = null;
@@ -68,13 +46,9 @@
     },
     mounted() {
       window.addEventListener("keydown", this.press);
-      window.addEventListener("dragover", this.drag);
-      window.addEventListener("drop", this.drop);
     },
     unmounted() {
       window.removeEventListener("keydown", this.press);
-      window.removeEventListener("dragover", this.drag);
-      window.removeEventListener("drop", this.drop);
     },
     methods: {
       ask(name, ...args) { this.$emit("ask", name, args); },
@@ -137,24 +111,28 @@
       },
       choose(second) { if (!this.busy) { this.second = second; this.$refs.open.showModal(); } },
       name(pane) {
-        return { second: "Second volume", difference: "Difference" }[pane.place] || (this.layout === "compare" ? "First volume" : pane.orientation);
+        const denoised = this.compared && this.compared.denoised;
+        if (pane.place === "difference") return "Difference";
+        if (pane.place === "second") return denoised ? "Denoised" : "Second volume";
+        if (this.layout === "compare") return denoised ? "Original" : "First volume";
+        return this.flipped ? pane.orientation + ", denoised" : pane.orientation;
       },
       nextOverlay() {
         const names = ["", ...this.overlays.map((one) => one[0])];
         this.ask("overlay", names[(names.indexOf(this.overlay) + 1) % names.length]);
       },
-      help() { const box = this.$refs.help; if (box.open) box.close(); else box.showModal(); },
+      help() { this.$refs.help.toggle(); },
       press(event) {
         const tag = event.target.tagName || "";
         if (event.ctrlKey || event.metaKey || event.altKey || ["INPUT", "SELECT", "TEXTAREA"].includes(tag)) return;
         if (event.key === "?") { event.preventDefault(); return this.help(); }
-        if (this.$refs.help.open || this.$refs.open.open) return;
+        if (this.$refs.help.shown() || this.$refs.open.open) return;
         const pan = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
         if (this.opened && event.shiftKey && pan) { event.preventDefault(); return this.ask("pan", ...pan); }
         const jump = { ArrowUp: -1, ArrowDown: 1, PageUp: -10, PageDown: 10 }[event.key];
         const act = {
           n: () => this.worse(1), b: () => this.worse(-1), o: () => this.nextOverlay(), x: () => this.ask("crosshair"),
-          l: () => this.nextLayout(), c: () => this.lay("compare"), m: () => this.measure(), r: () => this.ask("reset"), z: () => this.ask("zoom", event.shiftKey ? -1 : 1),
+          l: () => this.nextLayout(), c: () => this.lay("compare"), m: () => this.measure(), d: () => { this.tab = "denoise"; }, f: () => this.ask("flip"), r: () => this.ask("reset"), z: () => this.ask("zoom", event.shiftKey ? -1 : 1),
           ",": () => this.ask("adjust", 0, -1), ".": () => this.ask("adjust", 0, 1), "<": () => this.ask("adjust", -1, 0), ">": () => this.ask("adjust", 1, 0), a: () => this.assess(), t: () => this.switchTheme(),
           "+": () => this.ask("opacity", Math.min(1, this.opacity + 0.1)), "-": () => this.ask("opacity", Math.max(0, this.opacity - 0.1)),
         }[event.key.toLowerCase()];
@@ -165,46 +143,6 @@
         else if (event.key === "End") { event.preventDefault(); this.jump(this.opened.slices - 1); }
         else if (this.presets[Number(event.key) - 1]) this.ask("window", this.presets[Number(event.key) - 1][0]);
         else if (act) act();
-      },
-      drag(event) { event.preventDefault(); },
-      drop(event) { event.preventDefault(); if (event.dataTransfer.files.length) { if (!this.$refs.open.open) this.second = false; this.upload([...event.dataTransfer.files]); } },
-      async upload(files) {
-        if (!files.length || this.busy || this.sending !== null) return;
-        this.$refs.open.open && this.$refs.open.close();
-        this.refused = null;
-        this.sending = 0;
-        const form = new FormData();
-        files.forEach((file) => form.append("file", file, file.name));
-        // XMLHttpRequest tells how much was sent; fetch does not.
-        const answer = await new Promise((resolve) => {
-          const request = new XMLHttpRequest();
-          request.open("POST", this.second ? "/upload?compare=1" : "/upload");
-          request.upload.onprogress = (e) => { if (e.lengthComputable) this.sending = Math.round((100 * e.loaded) / e.total); };
-          request.onload = () => resolve(request);
-          request.onerror = () => resolve(request);
-          request.send(form);
-        });
-        this.sending = null;
-        if (answer.status === 200) return;
-        try { this.refused = JSON.parse(answer.responseText); } catch { this.refused = null; }
-        if (!this.refused || !this.refused.problem)
-          this.refused = { problem: "The files could not be sent.", advice: "Perhaps they are larger than the limit; start the viewer with their path instead." };
-      },
-      async save(name) {
-        this.refused = null;
-        this.sending = name;
-        try {
-          const answer = await fetch("/download/" + name);
-          if (!answer.ok) throw new Error(name);
-          const link = document.createElement("a");
-          link.href = URL.createObjectURL(await answer.blob());
-          link.download = name;
-          link.click();
-          setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-        } catch {
-          if (!this.error) this.refused = { problem: "The file could not be saved.", advice: "Look whether the program still runs, and try again." };
-        }
-        this.sending = null;
       },
     },
     template: `
@@ -250,7 +188,7 @@
         <div v-for="pane in panes" :key="pane.place" class="pane" :class="[pane.place, { away: !shown(pane.place) }]" :data-test="pane.place" role="group" :aria-hidden="shown(pane.place) ? null : 'true'" :aria-label="name(pane) + ', ' + pane.orientation + ' view'" @load.capture="$event.target.alt = name(pane)" @dblclick="enlarge(pane.place)" @wheel.capture="turn(pane.place, $event)">
           <slot :name="pane.place"></slot>
           <template v-if="opened">
-            <span class="label">{{ name(pane) }}<template v-if="pane.place === 'large'"> · slice <b data-test="here">{{ here }}</b> of 0 to {{ opened.slices - 1 }}</template></span>
+            <span class="label" :class="{ flipped: flipped && layout !== 'compare' }" :data-test="'name-' + pane.place">{{ name(pane) }}<template v-if="pane.place === 'large'"> · slice <b data-test="here">{{ here }}</b> of 0 to {{ opened.slices - 1 }}</template></span>
             <span v-for="(side, n) in pane.sides.slice(0, 3)" :key="n" class="side" :class="['l', 'r', 't'][n]" aria-hidden="true">{{ side }}</span>
             <div v-if="pane.place === 'large' && legend" class="legend" data-test="legend" role="img" :aria-label="legend.title + ', from ' + legend.low + ' to ' + legend.high">
               <b>{{ legend.title }}</b><span>{{ legend.high }}</span><i :style="{ background: 'linear-gradient(to top, ' + legend.colours.join(',') + ')' }"></i><span>{{ legend.low }}</span></div>
@@ -264,22 +202,22 @@
       </div>
     </section>
     <aside aria-label="Assessment">
-      <section v-if="result" class="summary" data-test="summary" aria-live="polite">
+      <section v-if="result && scores" class="summary" data-test="summary" aria-live="polite">
         <div class="verdict"><span v-if="result.score !== null" class="score" data-test="score">{{ result.score }}</span><span v-if="result.score !== null" class="of">of 4</span><span class="grade">{{ result.grade }}</span></div>
         <p>{{ result.meaning }}</p>
         <p v-if="result.partial" class="partial">Partial: the run was cancelled; the slices that it did not reach have no score.</p>
         <p class="statement" data-test="statement"><strong v-if="result.simulated">Simulated labels.</strong> {{ result.statement }} {{ result.disclaimer }}</p>
         <dl><template v-for="[name, value] in result.numbers" :key="name"><dt>{{ name }}</dt><dd>{{ value }}</dd></template></dl>
       </section>
-      <section v-else-if="live" class="summary" data-test="running"><p>The curve and the table fill while the slices are read.</p><p v-if="card" class="statement"><strong v-if="card.simulated">Simulated labels.</strong> {{ card.statement }}</p></section>
-      <section v-else-if="opened" class="summary">
+      <section v-else-if="live && busy.scoring && scores" class="summary" data-test="running"><p>The curve and the table fill while the slices are read.</p><p v-if="card" class="statement"><strong v-if="card.simulated">Simulated labels.</strong> {{ card.statement }}</p></section>
+      <section v-else-if="opened && scores" class="summary">
         <p>Each slice gets a score from 0 (bad) to 4 (excellent), without a reference image.</p>
         <p v-if="card" class="statement"><strong v-if="card.simulated">Simulated labels.</strong> {{ card.statement }}</p>
         <p v-if="!models.length"><strong>No model is installed.</strong> Install CTQualityAssessment again, or set CTQA_MODELS to a folder.</p>
       </section>
-      <section v-else class="summary"><p>Score the image quality of a CT, slice by slice, without a reference. All data stay on this computer.</p></section>
+      <section v-else-if="!opened" class="summary"><p>Score the image quality of a CT, slice by slice, without a reference. All data stay on this computer.</p></section>
       <p v-for="note in notes" :key="note" class="partial">{{ note }}</p>
-      <template v-if="opened && rows.length">
+      <template v-if="opened && rows.length && scores">
         <ctqa-curve :rows="rows" :slices="opened.slices" :here="here" :palette="palette" @jump="jump"></ctqa-curve>
         <div class="steps" role="group" aria-label="Worst slices">
           <button type="button" data-test="worse-back" title="Back towards the worst slice (B)" @click="worse(-1)" :disabled="!worst.length || rank === 0">◂ Worse</button>
@@ -302,6 +240,7 @@
           <template v-if="result && result.refusals.length"><h2>Slices without a score</h2><p v-for="[reason, indices] in result.refusals" :key="reason">{{ indices }}: {{ reason }}</p></template>
         </div>
         <ctqa-measures v-else-if="tab === 'physics'" :measured="measured" :here="here" :busy="!!busy" @measure="measure"></ctqa-measures>
+        <ctqa-denoising v-else-if="tab === 'denoise'" :denoisers="denoisers" :denoiser="denoiser" :denoised="denoised" :flipped="flipped" :layout="layout" :beside="beside" :busy="busy" :sending="sending" @ask="ask" @save="save"></ctqa-denoising>
         <div v-else-if="tab === 'model'" class="scroll">
           <p><label>Model <select :value="chosen || model" @change="chosen = $event.target.value" :disabled="!!busy"><option v-for="one in models" :key="one.name" :value="one.name">{{ one.title }}</option></select></label></p>
           <p><label>Attention maps <select v-model="stage" :disabled="!!busy"><option :value="0">none</option><option :value="1">stage 1, fine</option><option :value="2">stage 2</option><option :value="3">stage 3</option><option :value="4">stage 4, coarse</option></select></label></p>
@@ -314,16 +253,12 @@
               <button type="button" :data-test="'save-' + name" @click="save(name)" :disabled="sending !== null">{{ sending === name ? 'Writing…' : 'Save ' + name }}</button> <span class="quiet">{{ text }}</span></p>
             <p class="quiet">The files name no patient. The first one takes some seconds.</p>
           </template>
-          <p v-else class="quiet">There is nothing to save before the CT is assessed or measured.</p>
+          <p v-else class="quiet">There is nothing to save before the CT is assessed, measured or denoised.</p>
         </div>
       </section>
     </aside>
   </main>
-  <dialog ref="help" aria-labelledby="help-title" @click.self="$refs.help.close()">
-    <h2 id="help-title">Keys</h2><dl class="wide"><template v-for="[key, text] in keys" :key="key"><dt>{{ key }}</dt><dd>{{ text }}</dd></template></dl>
-    <h2>Mouse</h2><dl class="wide"><template v-for="[key, text] in mouse" :key="key"><dt>{{ key }}</dt><dd>{{ text }}</dd></template></dl>
-    <p><button type="button" @click="$refs.help.close()">Close</button></p>
-  </dialog>
+  <ctqa-keys ref="help"></ctqa-keys>
   <dialog ref="open" aria-labelledby="open-title" @click.self="$refs.open.close()">
     <h2 id="open-title">{{ second ? 'Compare with a second CT' : 'Open a CT' }}</h2>
     <p v-if="second">The same region of the same patient: another kernel, dose or reconstruction. It is shown beside the first, with the difference.</p>
@@ -341,7 +276,8 @@
   // The scripts arrive in any order, but all before this is called.
   window.ctqa = {
     install(app) {
-      const parts = { "ctqa-page": page, "ctqa-lost": lost, "ctqa-curve": window.ctqaCurve, "ctqa-slice-table": window.ctqaSliceTable, "ctqa-measures": window.ctqaMeasures, "ctqa-comparison": window.ctqaComparison };
+      page.mixins = [window.ctqaTransfers];
+      const parts = { "ctqa-page": page, "ctqa-lost": lost, "ctqa-curve": window.ctqaCurve, "ctqa-slice-table": window.ctqaSliceTable, "ctqa-measures": window.ctqaMeasures, "ctqa-comparison": window.ctqaComparison, "ctqa-denoising": window.ctqaDenoising, "ctqa-keys": window.ctqaKeys };
       Object.entries(parts).forEach(([name, part]) => app.component(name, part));
     },
   };
