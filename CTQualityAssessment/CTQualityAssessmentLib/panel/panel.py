@@ -27,7 +27,7 @@ from CTQualityAssessmentLib.panel.denoise_section import DenoiseSection
 from CTQualityAssessmentLib.panel.measures_section import MeasuresSection
 from CTQualityAssessmentLib.panel.models_section import ModelsSection
 from CTQualityAssessmentLib.panel.overlays_section import OverlaysSection
-from CTQualityAssessmentLib.panel.parameters import PLAIN, QUALITY, PanelParameters, wrap_parameters
+from CTQualityAssessmentLib.panel.parameters import PLAIN, QUALITY, PanelParameters, tie_widgets, wrap_parameters
 from CTQualityAssessmentLib.panel.report_section import ReportSection
 from CTQualityAssessmentLib.panel.results_section import TIME_POINT, ResultsSection
 from CTQualityAssessmentLib.panel.shortcuts import NEXT_WORST, PLAIN_IMAGE, PREVIOUS_WORST, Shortcuts
@@ -135,11 +135,11 @@ class Panel(VTKObservationMixin):
         if self.parameters.inputVolume is None:
             self.parameters.inputVolume = _first_volume()
         try:
-            self._gui_tag = self.parameters.connectGui(self.ui)
+            self._gui_tag = tie_widgets(self.parameters, self.ui)
         except ValueError:  # a value of another version that the widgets cannot show
             node.UnsetAllParameters()
             self.parameters = wrap_parameters(node)
-            self._gui_tag = self.parameters.connectGui(self.ui)
+            self._gui_tag = tie_widgets(self.parameters, self.ui)
         self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._on_parameters_modified)
 
     def disconnect_parameters(self) -> None:
