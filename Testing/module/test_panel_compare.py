@@ -53,6 +53,7 @@ def test_buttons_say_what_is_missing(window, pair):
     window.ui.compareSelector.setCurrentNode(None)
     assert "second volume" in window.ui.differenceButton.toolTip
     assert not window.ui.usualLayoutButton.enabled
+    assert window.ui.usualLayoutButton.toolTip == "No comparison is on the screen."
 
 
 def test_side_by_side_is_linked_in_the_same_window_and_place_and_goes_back(window, pair):
@@ -158,9 +159,24 @@ def test_a_volume_that_goes_or_changes_meanwhile_gets_no_difference(window, pair
     window.wait(lambda: not run.busy)
     assert "changed meanwhile" in window.ui.compareLabel.text
     window.ui.differenceButton.click()
+    matrix = vtk.vtkMatrix4x4()
+    matrix.SetElement(2, 3, 4.0)
+    second.ApplyTransformMatrix(matrix)  # one slice further: what is subtracted lies elsewhere by now
+    window.wait(lambda: not run.busy)
+    assert "changed meanwhile" in window.ui.compareLabel.text
+    window.ui.differenceButton.click()
     window.scene.RemoveNode(second)
     assert not run.busy
     assert find_differences(window.scene, first) == []
+
+
+def test_closing_the_scene_ends_a_difference_and_its_bar(window, pair):
+    """A bar and a Cancel of nothing would stay until Slicer is closed."""
+    window.ui.differenceButton.click()
+    assert not window.ui.differenceProgressBar.isHidden()
+    window.scene.Clear(False)
+    assert not window.panel.compare.run.busy
+    assert window.ui.differenceProgressBar.isHidden() and window.ui.differenceCancelButton.isHidden()
 
 
 def test_reading_a_result_never_holds_the_window(tmp_path, module):
