@@ -13,7 +13,7 @@ from CTQualityAssessmentLib.mrml.assessment_nodes import add_assessment
 from CTQualityAssessmentLib.mrml.compare_layout import SIDE_BY_SIDE, WITH_DIFFERENCE
 from CTQualityAssessmentLib.mrml.difference import find_differences
 from CTQualityAssessmentLib.mrml.scene import nodes_of_class
-from CTQualityAssessmentLib.mrml.slice_positions import slice_in_view
+from CTQualityAssessmentLib.mrml.slice_positions import jump_to_slice, slice_in_view
 
 from Testing.assessment_factory import make_assessment, make_body, make_volume
 
@@ -88,6 +88,19 @@ def test_a_jump_moves_both_images(window, pair):
     indices = {slice_in_view(w.mrmlSliceNode(), first, 2) for w in compare_views().values()}
     assert indices == {3}
     assert window.panel.results.current_slice() == 3
+
+
+def test_the_score_in_a_view_of_the_comparison_follows_the_wheel(window, pair):
+    """Its view is made after the module was opened; the score of another slice beside an image would be a lie."""
+    first, _ = pair
+    volume = noisy()
+    add_assessment(window.scene, first, make_assessment(volume, [3.0, 1.2, 2.4, 0.6, 3.1, 1.8]), make_body(volume))
+    window.ui.sideBySideButton.click()
+    view = slicer.app.layoutManager().sliceWidget("CTQAInput")
+    for index, told in ((2, "Slice 2: 2.4"), (4, "Slice 4: 3.1")):
+        jump_to_slice(view.mrmlSliceNode(), first, 2, index)
+        text = view.sliceView().cornerAnnotation().GetText(vtk.vtkCornerAnnotation.UpperEdge)
+        assert text.startswith(told)
 
 
 def test_the_difference_is_exact_stands_beside_and_goes_with_the_results(window, pair):
