@@ -24,6 +24,10 @@ def choose(monkeypatch):
     return choose_
 
 
+#: What scores and comes with the program.
+SHIPPED = [DEFAULT_BUNDLE, "tfkt-compact-simulated"]
+
+
 @pytest.fixture
 def bundle(tmp_path):
     return write_bundle(tmp_path / "mine-1.0")
@@ -44,7 +48,7 @@ def test_an_added_model_can_be_chosen_and_removed(window, choose, bundle):
     assert "mine-1.0" in installed_bundles()
     choose(bundle, answer=True)
     window.ui.removeModelButton.click()
-    assert list(installed_bundles("score")) == [DEFAULT_BUNDLE]
+    assert list(installed_bundles("score")) == SHIPPED
     assert list(added_bundles_folder().iterdir()) == []
 
 
@@ -67,7 +71,7 @@ def test_what_is_no_sound_model_is_refused_and_leaves_nothing(window, choose, bu
     choose(bundle)
     window.ui.addModelButton.click()
     assert expected in window.ui.modelsLabel.text
-    assert list(installed_bundles("score")) == [DEFAULT_BUNDLE]
+    assert list(installed_bundles("score")) == SHIPPED
     assert not added_bundles_folder().exists() or list(added_bundles_folder().iterdir()) == []
 
 
@@ -102,5 +106,5 @@ def test_a_copy_that_breaks_off_leaves_nothing(window, choose, bundle, monkeypat
     choose(bundle)
     window.ui.addModelButton.click()
     assert "No space left" in window.ui.modelsLabel.text
-    assert list(installed_bundles("score")) == [DEFAULT_BUNDLE]
+    assert list(installed_bundles("score")) == SHIPPED
     assert list(added_bundles_folder().iterdir()) == []

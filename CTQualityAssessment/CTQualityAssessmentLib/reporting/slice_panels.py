@@ -26,8 +26,8 @@ MAP_WORDS = {
     "scan": "where it scanned",
     "read": "where it read",
     "focus": "where it focused",
-    "raises": "what raised the score",
-    "lowers": "what lowered the score",
+    "raises": "raised the score",
+    "lowers": "lowered the score",
     "map": "what it weighed",
 }
 
