@@ -10,6 +10,8 @@ scorer said of an image is kept in ``build/readings`` by the hash of its weights
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
 from pathlib import Path
 
 from CTQualityAssessmentLib.models import installed_bundles, read_bundle
@@ -66,7 +68,7 @@ def main() -> None:
         say=lambda line: print(line, flush=True),
     )
     write_json(arguments.out.with_suffix(".json"), table)
-    write_text(arguments.out, accuracy_page(table, "python -m Training.accuracy"))
+    write_text(arguments.out, accuracy_page(table, shlex.join(["python", "-m", "Training.accuracy", *sys.argv[1:]])))
     print(arguments.out)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 _INTRODUCTION = """# Accuracy
 
-Written by `make accuracy` (`{command}`); the same figures stand in `ACCURACY.json`.
+Written by `{command}` (`make accuracy` takes all methods); the same figures stand in `ACCURACY.json`.
 
 **Simulated images, computed labels.** {images} images of {slices} source slices of the patients {patients}, whom no
 method here was trained or fitted on. The figures say how well a method learned the simulation's surrogate score, not
