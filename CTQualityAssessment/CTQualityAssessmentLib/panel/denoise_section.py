@@ -108,6 +108,9 @@ class DenoiseSection(Section):
         if not ensure_packages(self.panel.resource("requirements.txt")):
             self._tell(_("Some packages are not installed yet, so nothing was denoised."))
             return
+        if self.why_not() or self.parameters is None:  # the volume may have gone in the minutes of an installation
+            self.panel.refresh()
+            return
         wish = Wish(self.input, self._model(), str(self.parameters.device), self.strength())
         self.run.start(wish)
         self.panel.refresh()
