@@ -55,7 +55,7 @@ def write_results(
         source: the images that ``report.dcm`` and the parametric maps refer to; None writes neither.
         figures: whether to draw ``figures.png``.
         scene: whether to write ``scene.mrb``; see :func:`missing_for_scene`.
-        comparison: a denoising of this volume and its result, to be shown in the page.
+        comparison: a denoising of this volume and its result, for the page and the scene.
         progress: called with steps done, steps in all and what is being done.
     """
     from CTQualityAssessmentLib.reporting.csv_file import write_csv
@@ -89,7 +89,7 @@ def write_results(
     )
     progress(2, 3, "Saving the scene")
     if scene:
-        _write_scene(folder / "scene.mrb", volume, assessment)
+        _write_scene(folder / "scene.mrb", volume, assessment, comparison)
     progress(3, 3, "Written")
 
 
@@ -102,7 +102,12 @@ def _write_maps(folder: Path, assessment: VolumeAssessment) -> None:
         write_volume(folder / f"{found.name}-map.nii.gz", Volume(found.values, found.ijk_to_ras, units="signal"))
 
 
-def _write_scene(path: Path, volume: Volume, assessment: VolumeAssessment) -> None:
+def _write_scene(
+    path: Path,
+    volume: Volume,
+    assessment: VolumeAssessment,
+    comparison: tuple[DenoisingReport, Volume] | None = None,
+) -> None:
     from CTQualityAssessmentLib.assessment.body import patient_mask
     from CTQualityAssessmentLib.mrml.assessment_nodes import add_assessment
     from CTQualityAssessmentLib.mrml.scene import create_bare_scene
@@ -112,4 +117,12 @@ def _write_scene(path: Path, volume: Volume, assessment: VolumeAssessment) -> No
     bare = create_bare_scene()
     node = add_volume(bare.scene, volume)
     add_assessment(bare.scene, node, assessment, patient_mask(volume))
+    if comparison is not None:
+        from CTQualityAssessmentLib.mrml.denoised_nodes import keep_examination, put_denoised
+        from CTQualityAssessmentLib.mrml.volume_nodes import image_of
+        from CTQualityAssessmentLib.reporting.denoising_words import measure_rows
+
+        report, denoised = comparison
+        put_denoised(bare.scene, node, image_of(denoised.hu), volume.acquisition_axis, report)
+        keep_examination(bare.scene, node, report, measure_rows(report))
     save_scene(bare.scene, path)

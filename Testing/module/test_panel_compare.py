@@ -13,7 +13,7 @@ from CTQualityAssessmentLib.mrml.assessment_nodes import add_assessment
 from CTQualityAssessmentLib.mrml.compare_layout import SIDE_BY_SIDE, WITH_DIFFERENCE
 from CTQualityAssessmentLib.mrml.difference import find_differences
 from CTQualityAssessmentLib.mrml.scene import nodes_of_class
-from CTQualityAssessmentLib.mrml.slice_positions import slice_in_view
+from CTQualityAssessmentLib.mrml.slice_positions import jump_to_slice, slice_in_view
 
 from Testing.assessment_factory import make_assessment, make_body, make_volume
 
@@ -53,6 +53,7 @@ def test_buttons_say_what_is_missing(window, pair):
     window.ui.compareSelector.setCurrentNode(None)
     assert "second volume" in window.ui.differenceButton.toolTip
     assert not window.ui.usualLayoutButton.enabled
+    assert window.ui.usualLayoutButton.toolTip == "No comparison is on the screen."
 
 
 def test_side_by_side_is_linked_in_the_same_window_and_place_and_goes_back(window, pair):
@@ -87,6 +88,19 @@ def test_a_jump_moves_both_images(window, pair):
     indices = {slice_in_view(w.mrmlSliceNode(), first, 2) for w in compare_views().values()}
     assert indices == {3}
     assert window.panel.results.current_slice() == 3
+
+
+def test_the_score_in_a_view_of_the_comparison_follows_the_wheel(window, pair):
+    """Its view is made after the module was opened; the score of another slice beside an image would be a lie."""
+    first, _ = pair
+    volume = noisy()
+    add_assessment(window.scene, first, make_assessment(volume, [3.0, 1.2, 2.4, 0.6, 3.1, 1.8]), make_body(volume))
+    window.ui.sideBySideButton.click()
+    view = slicer.app.layoutManager().sliceWidget("CTQAInput")
+    for index, told in ((2, "Slice 2: 2.4"), (4, "Slice 4: 3.1")):
+        jump_to_slice(view.mrmlSliceNode(), first, 2, index)
+        text = view.sliceView().cornerAnnotation().GetText(vtk.vtkCornerAnnotation.UpperEdge)
+        assert text.startswith(told)
 
 
 def test_the_difference_is_exact_stands_beside_and_goes_with_the_results(window, pair):
@@ -158,9 +172,24 @@ def test_a_volume_that_goes_or_changes_meanwhile_gets_no_difference(window, pair
     window.wait(lambda: not run.busy)
     assert "changed meanwhile" in window.ui.compareLabel.text
     window.ui.differenceButton.click()
+    matrix = vtk.vtkMatrix4x4()
+    matrix.SetElement(2, 3, 4.0)
+    second.ApplyTransformMatrix(matrix)  # one slice further: what is subtracted lies elsewhere by now
+    window.wait(lambda: not run.busy)
+    assert "changed meanwhile" in window.ui.compareLabel.text
+    window.ui.differenceButton.click()
     window.scene.RemoveNode(second)
     assert not run.busy
     assert find_differences(window.scene, first) == []
+
+
+def test_closing_the_scene_ends_a_difference_and_its_bar(window, pair):
+    """A bar and a Cancel of nothing would stay until Slicer is closed."""
+    window.ui.differenceButton.click()
+    assert not window.ui.differenceProgressBar.isHidden()
+    window.scene.Clear(False)
+    assert not window.panel.compare.run.busy
+    assert window.ui.differenceProgressBar.isHidden() and window.ui.differenceCancelButton.isHidden()
 
 
 def test_reading_a_result_never_holds_the_window(tmp_path, module):

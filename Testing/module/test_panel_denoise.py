@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ import slicer.util
 from CTQualityAssessmentLib.assessment.denoising import blend, denoise_volume
 from CTQualityAssessmentLib.denoising import BeforeAfter, DenoisingReport, Retention, Strength
 from CTQualityAssessmentLib.models import load_denoiser
+from CTQualityAssessmentLib.mrml.assessment_nodes import add_assessment
 from CTQualityAssessmentLib.mrml.denoised_nodes import (
     find_denoised,
     keep_examination,
@@ -28,7 +30,7 @@ from CTQualityAssessmentLib.mrml.volume_nodes import ijk_to_world, volume_from_n
 from CTQualityAssessmentLib.panel.before_after import before_after_rows
 from CTQualityAssessmentLib.volume import Volume
 
-from Testing.assessment_factory import MODEL, affine
+from Testing.assessment_factory import MODEL, affine, make_assessment, make_body
 from Testing.denoiser_factory import noisy_patient
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="kills processes by POSIX signals")
@@ -169,6 +171,24 @@ def test_a_lost_lesion_cannot_be_overlooked(window):
     lines = window.ui.guardLabel.text.split("<br>")
     assert "background-color" in lines[0] and "RED FLAG" in lines[0] and "73 %" in lines[0]
     assert "background-color" not in lines[1] and "97 %" in lines[1]
+
+
+def test_the_report_tells_what_denoising_did_unless_the_denoised_volume_was_deleted(window, tmp_path, monkeypatch):
+    """A report of the original alone would be filed beside a denoised volume that has lost a lesion."""
+    monkeypatch.setattr(
+        "CTQualityAssessmentLib.panel.report_section.ask_for_folder", lambda _: str(tmp_path / "report")
+    )
+    volume = patient()
+    node = window.add_volume(volume)
+    nodes = place(window, node, LOST)
+    add_assessment(window.scene, node, make_assessment(volume, (1.0, 2.0, 3.0, 2.0)), make_body(volume))
+    window.panel.refresh()
+    window.ui.exportButton.click()
+    assert LOST.sentence() in html.unescape((tmp_path / "report" / "index.html").read_text())
+    assert json.loads((tmp_path / "report" / "denoising.json").read_text())["retention"][0]["flagged"]
+    window.scene.RemoveNode(nodes.volume)
+    window.ui.exportButton.click()
+    assert LOST.sentence() not in html.unescape((tmp_path / "report" / "index.html").read_text())
 
 
 def test_a_saved_scene_brings_the_denoised_volume_back_with_all_that_was_said_of_it(window, tmp_path):

@@ -16,6 +16,7 @@ import yaml
 def names():
     return (
         "test_input_is_taken_described_and_forgotten",
+        "test_a_module_that_was_left_lets_go_of_its_widgets",
         "test_result_is_shown_reached_by_rank_and_removed_without_a_trace",
         "test_two_volumes_are_compared_and_the_layout_goes_back",
         "test_the_sample_is_registered_and_loads",

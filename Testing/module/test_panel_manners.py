@@ -40,6 +40,21 @@ def test_every_control_has_a_tooltip(window):
     assert bare == []
 
 
+def test_what_is_off_says_why(window):
+    """As the README promises; and on again, it says what it is for."""
+    ui = window.ui
+    off = [name for name in controls() if not getattr(ui, name).enabled]
+    uses = {w.get("name"): w.findtext("property[@name='toolTip']/string") for w in UI.iter("widget")}
+    assert {"worstButton", "removeResultsButton", "opacitySlider", "usualLayoutButton"} <= set(off)
+    assert [name for name in off if getattr(ui, name).toolTip == uses[name]] == []
+    volume = make_volume()
+    node = window.add_volume(volume)
+    add_assessment(window.scene, node, make_assessment(volume), make_body(volume))
+    window.panel.refresh()
+    for name in ("worstButton", "nextWorstButton", "removeResultsButton", "opacitySlider", "legendCheck"):
+        assert getattr(ui, name).enabled and getattr(ui, name).toolTip == uses[name], name
+
+
 def test_the_tab_key_goes_through_all_controls_in_the_order_of_work():
     """A control that is missing here is reached last, by somebody who cannot use a mouse."""
     stops = [one.text for one in UI.iter("tabstop")]

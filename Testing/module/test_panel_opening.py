@@ -81,6 +81,18 @@ def test_leaving_gives_observers_and_shortcuts_back(window):
     assert panel.Observations == []
 
 
+def test_widgets_of_a_module_that_was_left_change_nothing(window):
+    """connectGui of the real wrapper returns no tag to cut its ties by: each visit would leave another set of them."""
+    node = window.panel.parameters.parameterNode
+    opacity = window.panel.parameters.opacity
+    window.widget.exit()
+    window.ui.opacitySlider.value = 0.9
+    window.widget.enter()
+    assert window.panel.parameters.opacity == opacity == window.ui.opacitySlider.value
+    window.ui.opacitySlider.value = 0.7
+    assert float(node.GetParameter("opacity")) == 0.7
+
+
 def test_reload_brings_up_a_working_panel_without_enter(window, module):
     """Slicer's Reload button calls cleanup and setup, but not enter."""
     window.widget.cleanup()

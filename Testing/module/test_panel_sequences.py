@@ -120,6 +120,18 @@ def test_removing_the_volume_stops_and_keeps_nothing(window, sequence):
     assert "removed" in window.ui.statusLabel.text
 
 
+def test_removing_the_sequence_stops_and_keeps_nothing(window, sequence):
+    """The volume that showed its time points stays, and is none of them: it must not be scored in their place."""
+    proxy, browser = sequence(bodies())
+    window.ui.allTimePointsCheck.checked = True
+    window.ui.assessButton.click()
+    window.wait(lambda: "Time point 2 of 3" in window.ui.statusLabel.text)
+    window.scene.RemoveNode(browser.GetSequenceNode(proxy))
+    window.wait(lambda: not window.panel.assess.run.busy)
+    assert "sequence was removed" in window.ui.statusLabel.text
+    assert time_series_from_scene(window.scene, proxy) == {} and find_assessments(window.scene, proxy) == []
+
+
 def test_a_click_on_the_curve_over_time_shows_that_time_point(window, sequence):
     proxy, browser = sequence([make_volume() for _ in range(4)])
     nodes, _ = scores_over_time(window, proxy, [3.0, 2.0, 1.0, 2.5])

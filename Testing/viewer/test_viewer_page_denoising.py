@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
+import re
 import signal
 
 import nibabel
 import numpy as np
 import pytest
 import SimpleITK
+import slicer
+import slicer.util
 from CTQualityAssessmentLib.assessment.denoising import blend, denoise_volume
 from CTQualityAssessmentLib.denoising import Strength
 from CTQualityAssessmentLib.models import load_denoiser
+from CTQualityAssessmentLib.mrml.assessment_nodes import find_assessments
+from CTQualityAssessmentLib.mrml.denoised_nodes import find_denoised, report_from_scene
+from CTQualityAssessmentLib.mrml.scene import create_bare_scene, nodes_of_class
+from CTQualityAssessmentLib.mrml.scene_file import load_scene
+from CTQualityAssessmentLib.mrml.volume_nodes import ijk_to_world
 from CTQualityAssessmentLib.reading import read_volume
 
 from Testing.denoiser_factory import noisy_patient
@@ -94,6 +103,9 @@ def test_denoise_hear_of_lost_lesions_flip_compare_and_save(page, viewer, models
     page.click("[data-test=beside]")
     page.wait_for_selector("[data-test=comparison] h2:text('Denoised minus original')")
     assert page.inner_text("[data-test=name-second]") == "Denoised" and page.is_disabled("[data-test=flip]")
+    sd_hu = float(re.search(r"SD ([\d.]+) HU", page.inner_text("[data-test=whole]"))[1])
+    narrowest = next((span for span in (10, 20, 50) if 3 * sd_hu <= span), 100)  # else faint anatomy in it is not seen
+    page.wait_for_selector(f"[data-test=span-{narrowest}][aria-pressed=true]")
     assert page.locator("[data-test=swap]").count() == 0  # the scorer was never trained on denoised images
     assert picture(page, "second").shape == picture(page, "difference").shape
 
@@ -105,6 +117,7 @@ def test_denoise_hear_of_lost_lesions_flip_compare_and_save(page, viewer, models
             page.fill(f"[data-test=strength-{tissue}]", "0")
             page.wait_for_selector(READY)
         page.wait_for_function("document.querySelector('[data-test=whole]')?.textContent === 'mean 0.0 HU, SD 0.0 HU'")
+        page.wait_for_selector("[data-test=span-10][aria-pressed=true]")
         page.fill("[data-test=strength-soft]", "40")
         page.wait_for_selector("[data-test=denoised] h2:text('soft tissue 40 %')")
         page.wait_for_selector("[data-test=unexamined]")
@@ -128,6 +141,42 @@ def test_denoise_hear_of_lost_lesions_flip_compare_and_save(page, viewer, models
     page.click("[data-test=uncompare]")
     page.wait_for_selector("[data-test=comparison]", state="detached")
     assert page.locator("[data-test=denoised]").count() == 1
+
+
+def test_report_and_scene_of_an_assessed_volume_hold_what_denoising_did(page, models, patient, tmp_path):
+    """Else a report in a file praises the original, and what its denoised copy has lost stands elsewhere."""
+    open_patient(page, patient)
+    page.click("[data-test=assess]")
+    page.click("[data-test=tab-save]")
+    page.wait_for_selector("[data-test='save-index.html']:enabled")
+    assert "RED FLAG" not in saved(page, "index.html").read_text()  # nothing was denoised yet
+    page.keyboard.press("d")
+    assert page.input_value("[data-test=denoiser]") == "quiet"  # what was chosen before the other tab
+    denoise(page)
+    told = page.inner_text("[data-test=guard] .flag >> nth=0").removeprefix("⚑ ")
+    page.select_option("[data-test=overlay]", "quality")
+    assert "of the original" not in page.inner_text("[data-test=legend]")
+    page.keyboard.press("f")
+    page.wait_for_selector("[data-test=legend] b:text('Quality of the original')")  # the denoised one has no score
+    page.keyboard.press("f")
+    page.wait_for_selector("[data-test=legend] b:text-is('Quality')")
+    page.click("[data-test=tab-save]")
+    text = saved(page, "index.html").read_text()
+    assert told in html.unescape(text) and 'id="denoising"' in text
+
+    bare = create_bare_scene()
+    load_scene(bare.scene, saved(page, "scene.mrb").rename(tmp_path / "scene.mrb"))
+    (source,) = (
+        one for one in nodes_of_class(bare.scene, "vtkMRMLScalarVolumeNode") if find_assessments(bare.scene, one)
+    )
+    nodes = find_denoised(bare.scene, source)
+    original = read_volume(patient)
+    expected = denoise_volume(original, load_denoiser(models / "quiet", "cpu")).volume
+    assert np.array_equal(slicer.util.arrayFromVolume(nodes.volume), expected.hu)
+    assert np.array_equal(slicer.util.arrayFromVolume(source), original.hu)
+    np.testing.assert_allclose(ijk_to_world(nodes.volume), ijk_to_world(source))
+    report = report_from_scene(nodes)
+    assert report.retention[0].flagged and report.result_sha256 == expected.voxel_sha256() and nodes.table is not None
 
 
 def test_a_cancelled_denoising_says_so_and_leaves_nothing(page, viewer, patient):

@@ -75,6 +75,9 @@ class AssessSection(Section):
         if not ensure_packages(self.panel.resource("requirements.txt")):
             self.ui.statusLabel.text = _("Some packages are not installed yet, so nothing was assessed.")
             return
+        if self.why_not() or self.parameters is None:  # the volume may have gone in the minutes of an installation
+            self.panel.refresh()
+            return
         stage = self.parameters.attentionStage
         model = self.choice.current(str(self.parameters.modelName))
         request = RunRequest(self.input, model, str(self.parameters.device), (int(stage),) if stage else ())

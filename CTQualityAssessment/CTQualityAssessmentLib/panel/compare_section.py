@@ -68,7 +68,7 @@ class CompareSection(Section):
             reason or not self.flicker.concerns(self.input) or not self.flicker.concerns(self.second)
         ):
             self.stop_flicker()
-        ui.usualLayoutButton.enabled = self.shown()
+        self.offer(ui.usualLayoutButton, "" if self.shown() else _("No comparison is on the screen."))
         first, second, text = self._told
         ui.compareLabel.text = text if text and first is self.input and second is self.second else ""
 
@@ -127,6 +127,7 @@ class CompareSection(Section):
         """Let go of all nodes: the scene is about to be closed, or the module left."""
         self.stop_flicker()
         self._told = (None, None, "")
+        self._show_idle()
 
     def _on_flicker(self) -> None:
         if not self.ui.flickerButton.checked:

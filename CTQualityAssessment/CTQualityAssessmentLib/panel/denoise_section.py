@@ -29,13 +29,14 @@ class DenoiseSection(Section):
 
     Attributes:
         nodes: what was made of the chosen volume; None where nothing was.
+        report: what is known of it; None where nothing is.
     """
 
     def __init__(self, panel: Panel) -> None:
         super().__init__(panel)
         ui = self.ui
         self.nodes: DenoisedNodes | None = None
-        self._report: DenoisingReport | None = None
+        self.report: DenoisingReport | None = None
         self._seen: object = None
         self._message: tuple[object, str] = (None, "")
         self.run = DenoisingRun(ui.denoiseButton, panel.assess.worker, self._on_progress, self._on_voxels, self._on_end)
@@ -90,7 +91,7 @@ class DenoiseSection(Section):
         facts = self.panel.volume.facts
         if facts is not None and facts.refusal:
             return facts.refusal
-        if self._again() and self._report is not None and self._report.strength == self.strength():
+        if self._again() and self.report is not None and self.report.strength == self.strength():
             return _("This strength is shown already. Move a slider to change it.")
         return ""
 
@@ -107,13 +108,16 @@ class DenoiseSection(Section):
         if not ensure_packages(self.panel.resource("requirements.txt")):
             self._tell(_("Some packages are not installed yet, so nothing was denoised."))
             return
+        if self.why_not() or self.parameters is None:  # the volume may have gone in the minutes of an installation
+            self.panel.refresh()
+            return
         wish = Wish(self.input, self._model(), str(self.parameters.device), self.strength())
         self.run.start(wish)
         self.panel.refresh()
 
     def forget(self) -> None:
         """Let go of all nodes: the scene is about to be closed, or the results removed."""
-        self.nodes, self._report, self._seen, self._message = None, None, None, (None, "")
+        self.nodes, self.report, self._seen, self._message = None, None, None, (None, "")
         self.ui.denoisingTable.setMRMLTableNode(None)
 
     def _model(self) -> str:
@@ -131,16 +135,16 @@ class DenoiseSection(Section):
     def _show(self, table: slicer.vtkMRMLTableNode | None) -> None:
         """The guard's sentences first, then the figures."""
         ui, problem = self.ui, ""
-        self._report = None
+        self.report = None
         try:
-            self._report = report_from_scene(self.nodes) if self.nodes is not None else None
+            self.report = report_from_scene(self.nodes) if self.nodes is not None else None
         except ValueError:
             problem = _("The result in this scene was written by another version; denoise the volume again.")
         lines = [html.escape(problem)] if problem else []
-        if self._report is not None:
-            lines += _guard_lines(self._report)
-            lines += ["⚠ " + html.escape(warning) for warning in self._report.warnings]
-            lines.append(html.escape(_("Strength: {words}.").format(words=self._report.strength.words())))
+        if self.report is not None:
+            lines += _guard_lines(self.report)
+            lines += ["⚠ " + html.escape(warning) for warning in self.report.warnings]
+            lines.append(html.escape(_("Strength: {words}.").format(words=self.report.strength.words())))
         ui.guardLabel.text = "<br>".join(lines)
         ui.guardLabel.visible = bool(lines)
         ui.denoisingTable.setMRMLTableNode(table)

@@ -117,7 +117,7 @@ class DifferenceRun(WorkerRun[_DifferenceJob]):
         """Read a little of the result; the last step makes the node."""
         if job.arrival is None or not job.arrival.step():
             return
-        if any(transfer.changed() for transfer in job.transfers):
+        if any(transfer.changed() or transfer.moved() for transfer in job.transfers):
             self._conclude(job, message=_("A volume changed meanwhile, so the difference was dropped."))
             return
         scene = job.first.GetScene()

@@ -76,8 +76,9 @@ class OverlaysSection(Section):
         self._filling = True
         ui.overlayCombo.currentIndex = max(ui.overlayCombo.findData(chosen), 0)
         self._filling = False
+        reason = "" if current is not None else _("No overlay is shown: assess the volume, or choose one above.")
         for widget in (ui.opacitySlider, ui.thresholdSlider, ui.legendCheck):
-            widget.enabled = current is not None
+            self.offer(widget, reason)
         kind = map_of_title(chosen)
         ui.attentionNoteLabel.visible = kind is not None
         if kind is not None:

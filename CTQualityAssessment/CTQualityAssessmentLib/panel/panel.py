@@ -27,7 +27,7 @@ from CTQualityAssessmentLib.panel.denoise_section import DenoiseSection
 from CTQualityAssessmentLib.panel.measures_section import MeasuresSection
 from CTQualityAssessmentLib.panel.models_section import ModelsSection
 from CTQualityAssessmentLib.panel.overlays_section import OverlaysSection
-from CTQualityAssessmentLib.panel.parameters import PLAIN, QUALITY, PanelParameters, wrap_parameters
+from CTQualityAssessmentLib.panel.parameters import PLAIN, QUALITY, PanelParameters, tie_widgets, wrap_parameters
 from CTQualityAssessmentLib.panel.report_section import ReportSection
 from CTQualityAssessmentLib.panel.results_section import TIME_POINT, ResultsSection
 from CTQualityAssessmentLib.panel.shortcuts import NEXT_WORST, PLAIN_IMAGE, PREVIOUS_WORST, Shortcuts
@@ -57,9 +57,7 @@ class Panel(VTKObservationMixin):
         self._parameter_node = parameter_node
         self._resources = resources
         self._gui_tag: Any = None
-        self._entered = False
-        self._refreshing = False
-        self._stale = False
+        self._entered = self._refreshing = self._stale = False
         self._browser: slicer.vtkMRMLSequenceBrowserNode | None = None
         self.volume = VolumeSection(self)
         self.measures = MeasuresSection(self)
@@ -92,6 +90,7 @@ class Panel(VTKObservationMixin):
         self.addObserver(scene, scene.StartCloseEvent, self._on_scene_start_close)
         self.addObserver(scene, scene.EndCloseEvent, self._on_scene_replaced)
         self.addObserver(scene, scene.EndImportEvent, self._on_scene_replaced)
+        self.addObserver(scene, scene.NodeAddedEvent, self._on_node_added)
         self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._on_node_about_to_be_removed)
         self.addObserver(scene, scene.NodeRemovedEvent, self._on_node_removed)
 
@@ -109,7 +108,7 @@ class Panel(VTKObservationMixin):
         """The user went to another module: overlays stay, our text and keys go, a run goes on."""
         self._entered = False
         self._shortcuts.remove()
-        self._ignore_views()
+        self.removeObservers(self._on_view_modified)
         self._ignore_browser()
         self.compare.stop_flicker()
         self.results.clear_views()
@@ -135,11 +134,11 @@ class Panel(VTKObservationMixin):
         if self.parameters.inputVolume is None:
             self.parameters.inputVolume = _first_volume()
         try:
-            self._gui_tag = self.parameters.connectGui(self.ui)
+            self._gui_tag = tie_widgets(self.parameters, self.ui)
         except ValueError:  # a value of another version that the widgets cannot show
             node.UnsetAllParameters()
             self.parameters = wrap_parameters(node)
-            self._gui_tag = self.parameters.connectGui(self.ui)
+            self._gui_tag = tie_widgets(self.parameters, self.ui)
         self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._on_parameters_modified)
 
     def disconnect_parameters(self) -> None:
@@ -236,9 +235,14 @@ class Panel(VTKObservationMixin):
     def _on_scene_replaced(self, caller: object, event: object) -> None:
         if self._entered:
             self.connect_parameters()
-            self._ignore_views()
+            self.removeObservers(self._on_view_modified)
             self._observe_views()
             self.refresh()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _on_node_added(self, caller: object, event: object, node: slicer.vtkMRMLNode) -> None:
+        if self._entered and node is not None and node.IsA("vtkMRMLSliceNode"):  # of a layout that is shown first
+            self._observe_views()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _on_node_about_to_be_removed(self, caller: object, event: object, node: slicer.vtkMRMLNode) -> None:
@@ -281,9 +285,6 @@ class Panel(VTKObservationMixin):
         for node in nodes_of_class(slicer.mrmlScene, "vtkMRMLSliceNode"):
             if not self.hasObserver(node, vtk.vtkCommand.ModifiedEvent, self._on_view_modified):
                 self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._on_view_modified)
-
-    def _ignore_views(self) -> None:
-        self.removeObservers(self._on_view_modified)
 
     def _on_view_modified(self, caller: object, event: object) -> None:
         self.results.label_views()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import slicer
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
+
+if TYPE_CHECKING:
+    from types import SimpleNamespace
 
 #: Values of ``overlay`` that are no name of an attention map.
 PLAIN, QUALITY = "plain", "quality"
@@ -55,3 +58,16 @@ def wrap_parameters(node: slicer.vtkMRMLScriptedModuleNode) -> PanelParameters:
     except ValueError:
         node.UnsetAllParameters()
         return PanelParameters(node)
+
+
+def tie_widgets(parameters: PanelParameters, ui: SimpleNamespace) -> int:
+    """Tie the widgets whose property SlicerParameterName names a parameter; returns the tag that disconnectGui takes.
+
+    Not by ``connectGui``, which does the same but keeps the tag for itself: the ties would outlive a visit to the
+    module, one more with each.
+
+    Raises:
+        ValueError: a widget cannot show the value of its parameter, or names one that is not there.
+    """
+    named = {widget.property("SlicerParameterName"): widget for widget in vars(ui).values()}
+    return parameters.connectParametersToGui({name: widget for name, widget in named.items() if name})

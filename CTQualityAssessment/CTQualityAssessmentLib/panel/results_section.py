@@ -84,7 +84,8 @@ class ResultsSection(Section):
             self._show()
         scene = slicer.mrmlScene
         made = (*find_differences(scene, self.input), find_denoised(scene, self.input)) if self.input else ()
-        self.ui.removeResultsButton.enabled = any(one is not None for one in (self.nodes, self.time, *made))
+        there = any(one is not None for one in (self.nodes, self.time, *made))
+        self.offer(self.ui.removeResultsButton, "" if there else _("There are no results of this volume."))
         self._place_line()
         self.label_views()
 
@@ -269,8 +270,9 @@ class ResultsSection(Section):
             self._show_table(table)
             chart = shown.chart if shown is not None else None
             self._plot_view().SetPlotChartNodeID(chart.GetID() if chart is not None else None)
+        reason = "" if self.ranking() else _("No slice of this volume has a score yet.")
         for button in (ui.worstButton, ui.nextWorstButton, ui.previousWorstButton):
-            button.enabled = bool(self.ranking())
+            self.offer(button, reason)
         ui.overTimeCheck.visible = self.time is not None
 
     def _over_time(self) -> bool:

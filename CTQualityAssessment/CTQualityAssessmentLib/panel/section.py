@@ -9,6 +9,8 @@ import slicer
 if TYPE_CHECKING:
     from types import SimpleNamespace
 
+    import qt
+
     from CTQualityAssessmentLib.panel.panel import Panel
     from CTQualityAssessmentLib.panel.parameters import PanelParameters
 
@@ -24,6 +26,7 @@ class Section:
     def __init__(self, panel: Panel) -> None:
         self.panel = panel
         self.ui: SimpleNamespace = panel.ui
+        self._uses: dict[str, str] = {}
 
     @property
     def parameters(self) -> PanelParameters | None:
@@ -34,6 +37,12 @@ class Section:
     def input(self) -> slicer.vtkMRMLScalarVolumeNode | None:
         """The chosen volume."""
         return self.parameters.inputVolume if self.parameters is not None else None
+
+    def offer(self, widget: qt.QWidget, reason: str) -> None:
+        """Switch a widget on, or off with the reason as its tooltip; what it is for stands in the .ui file."""
+        use = self._uses.setdefault(widget.objectName, widget.toolTip)
+        widget.enabled = not reason
+        widget.toolTip = reason or use
 
     def refresh(self) -> None:
         """Show the state of the scene. Called often: must be cheap when nothing changed."""

@@ -61,6 +61,16 @@ class PanelSelfTest:
         self.assertIsNone(panel.parameters.inputVolume)
         self.assertFalse(panel.ui.assessButton.enabled)
 
+    def test_a_module_that_was_left_lets_go_of_its_widgets(self) -> None:
+        """Their ties to the parameters are cut, and tied again."""
+        panel = self.open_panel()
+        panel.exit()
+        panel.ui.opacitySlider.value = 0.9
+        panel.enter()
+        self.assertAlmostEqual(panel.parameters.opacity, 0.4)
+        panel.ui.opacitySlider.value = 0.7
+        self.assertAlmostEqual(panel.parameters.opacity, 0.7)
+
     def test_result_is_shown_reached_by_rank_and_removed_without_a_trace(self) -> None:
         """Table, overlay, jump to the worst slice, plain image, removal."""
         panel = self.open_panel()

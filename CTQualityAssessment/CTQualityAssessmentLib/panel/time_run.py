@@ -38,7 +38,7 @@ class TimeRun:
             self.stopped = True
             return False
         self._found[len(self._found)] = end.assessment
-        return len(self._found) < self._count and not self.stopped
+        return len(self._found) < self._count and not self.stopped and _still_shown(self._sequence)
 
     def end(self, last: RunEnd) -> RunEnd:
         """Put the complete time points into the scene and say how it ended.
@@ -47,7 +47,8 @@ class TimeRun:
         """
         node = self._request.node
         if not self._found or last.abandoned or not _still_shown(self._sequence):
-            return RunEnd(message=last.message or _("Cancelled."), log=last.log)
+            gone = "" if _still_shown(self._sequence) else _("The sequence was removed, so the run was stopped.")
+            return RunEnd(message=last.message or gone or _("Cancelled."), log=last.log)
         add_time_series(node.GetScene(), node, self._sequence, self._found)
         done = _("{done} of {total} time points were assessed.").format(done=len(self._found), total=self._count)
         return RunEnd(message=f"{last.message} {done}".strip(), log=last.log)

@@ -11,6 +11,7 @@ import numpy as np
 import slicer
 from numpy.typing import NDArray
 
+from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.mrml.volume_nodes import (
     check_scalar_volume,
     empty_image,
@@ -57,6 +58,7 @@ class VoxelTransfer:
         check_scalar_volume(node)
         self._node, self._path = node, path
         matrix, self._axis = node_grid(node)
+        self._placed = matrix
         self._matrix = matrix if parent is None else parent @ matrix
         self._image = node.GetImageData()  # keeps the voxels alive
         self._changed_at, self._checksum = self._image.GetMTime(), 0
@@ -97,6 +99,14 @@ class VoxelTransfer:
             return False
         voxels = voxels_in(image)
         return voxels.shape != self._voxels.shape or self._sum(voxels) != self._checksum
+
+    def moved(self) -> bool:
+        """Whether the node lies elsewhere in the world than its voxels did when they were written."""
+        try:
+            matrix, _axis = node_grid(self._node)
+        except CTQAError:  # under a transform that bends it, by now
+            return True
+        return not np.array_equal(matrix, self._placed)
 
     @staticmethod
     def _sum(voxels: NDArray[np.generic], begun: int = 0) -> int:

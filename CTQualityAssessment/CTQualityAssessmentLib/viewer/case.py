@@ -189,6 +189,7 @@ def _open_scene(scene: slicer.vtkMRMLScene, path: Path) -> Case:
             facts = AcquisitionFacts(**assessment.facts)
             volume = replace(volume_from_node(node, assessment.geometry.acquisition_axis), facts=facts)
             nodes = find_assessments(scene, node)[-1]
+            remove_denoised(scene, node)  # it lacks the network's own answer, without which no other strength is made
             maps = tuple(m for m in (_attention_map(assessment, node, a) for a in nodes.attention) if m is not None)
             return Case(volume, node, replace(assessment, attention=maps), nodes)
     for node in nodes_of_class(scene, "vtkMRMLNode"):

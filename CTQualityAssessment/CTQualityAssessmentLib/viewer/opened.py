@@ -32,8 +32,9 @@ from CTQualityAssessmentLib.viewer.shown import (
 from CTQualityAssessmentLib.viewer.transfers import denoised_name
 from CTQualityAssessmentLib.viewer.views import OWN, SliceViews
 
-#: Window of a difference in HU to either side of zero: of two volumes, and of what denoising took away.
-_SPAN_HU, _DENOISED_SPAN_HU = 100.0, 50.0
+#: Window of a difference in HU to either side of zero: of two volumes, and of what denoising took away. Of the latter
+#: the narrowest that holds three standard deviations: in a wider one anatomy that went with the noise is not seen.
+_SPAN_HU, _DENOISED_SPANS_HU = 100.0, (10.0, 20.0, 50.0, 100.0)
 
 
 @dataclass
@@ -121,7 +122,7 @@ class Opened:
         difference = await asyncio.to_thread(volume_difference, first.volume, second.volume, progress=progress)
         self.end_comparison()
         self.second = second
-        span = _DENOISED_SPAN_HU if self.compares_denoised else _SPAN_HU
+        span = _denoised_span(difference.sd_hu) if self.compares_denoised else _SPAN_HU
         shown = add_difference(self._scene, first.node, second.node, difference, span)
         self._views.compare(second.node, shown)
         told = comparison_of(first.volume, second.volume, difference)
@@ -156,6 +157,7 @@ class Opened:
         flipped = flipped and self.case.denoised is not None
         self._views.show_alternative(flipped)
         self._board.tell(flipped=flipped)
+        self.lay_over()
         self._show_boxes()
 
     async def swap(self) -> None:
@@ -231,7 +233,10 @@ class Opened:
         upper = display.GetWindowLevelMax() if display is not None else 0.0
         shown = (display.GetLowerThreshold(), display.GetUpperThreshold()) if display is not None else (0.0, 0.0)
         title = node.GetName() if node is not None else ""
-        self._board.tell(legend=legend_of(name, upper, title), threshold=threshold_of(name, upper, *shown, title))
+        self._board.tell(
+            legend=legend_of(name, upper, title, self._board["flipped"]),
+            threshold=threshold_of(name, upper, *shown, title),
+        )
 
     def show_layout(self, layout: str, alone: str) -> None:
         """Show the views of a layout; of "one" the view ``alone``."""
@@ -271,3 +276,9 @@ class Opened:
         if before is not None and before.folder is not None and before.folder != source.folder:
             shutil.rmtree(before.folder, ignore_errors=True)
         self._board.tell(series=series)
+
+
+def _denoised_span(sd_hu: float | None) -> float:
+    return next(
+        (span for span in _DENOISED_SPANS_HU if sd_hu is not None and 3 * sd_hu <= span), _DENOISED_SPANS_HU[-1]
+    )

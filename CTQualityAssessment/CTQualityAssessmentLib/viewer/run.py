@@ -21,9 +21,11 @@ from CTQualityAssessmentLib.viewer.transfers import EXPORT_FOLDER
 from CTQualityAssessmentLib.viewer.worker_process import WorkerProcess, python_environment
 from CTQualityAssessmentLib.volume import Volume
 from CTQualityAssessmentLib.worker.exchange import (
+    DENOISED,
     read_denoising,
     read_measured,
     read_result,
+    write_denoised,
     write_denoising,
     write_result,
     write_volume,
@@ -151,19 +153,25 @@ class Runs:
             await self.worker.cancel(self._running)
 
     async def export(self, case: Case) -> Path:
-        """The folder with the results to download, written once for each result and each measurement.
+        """The folder with the results to download, written once for each result, measurement and denoising.
 
         Raises:
             RunError: they cannot be written.
         """
 
-        def write(folder: Path) -> None:
-            if case.assessment is not None:
-                write_result(folder, case.assessment)
-            if case.measures is not None:
-                write_measures(folder, case.measures)
+        assessment, measures = case.assessment, case.measures
+        # Taken now: while the files are written, the page may ask for another strength.
+        pair = (case.denoised.volume, case.denoised.report) if case.denoised is not None else (None, None)
 
-        return await self._export("result", (case.assessment, case.measures), case.volume, write)
+        def write(folder: Path) -> None:
+            if assessment is not None:
+                write_result(folder, assessment)
+            if measures is not None:
+                write_measures(folder, measures)
+            if assessment is not None and pair[0] is not None:
+                write_denoised(folder, *pair)
+
+        return await self._export("result", (assessment, measures, *pair), case.volume, write)
 
     async def export_denoised(self, denoised: Denoised) -> Path:
         """The folder with the denoised volume and its report, written once for each strength.
@@ -196,7 +204,8 @@ class Runs:
                 )
                 request = VolumeRequest(id="export", folder=str(folder), **fields)
                 await process.communicate(encode(request.to_message()).encode("ascii"))
-                (folder / VOXELS).unlink(missing_ok=True)
+                for name in (VOXELS, DENOISED):
+                    (folder / name).unlink(missing_ok=True)
             except OSError as error:
                 raise no_space() from error
             if process.returncode != 0:

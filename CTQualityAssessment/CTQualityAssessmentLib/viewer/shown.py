@@ -37,21 +37,27 @@ def palette(map_: str) -> list[str]:
     return ["#" + "".join(f"{round(255 * c):02x}" for c in colour) for colour in colours]
 
 
-def legend_of(overlay: str, upper: float, title: str) -> dict[str, Any] | None:
+def legend_of(overlay: str, upper: float, title: str, denoised: bool = False) -> dict[str, Any] | None:
     """Title, ends, colours and meaning of an overlay by its name.
 
     Args:
         overlay: its name; None comes back without one.
         upper: high end of a map.
         title: of the overlay in the scene.
+        denoised: whether it lies over the denoised volume, of which it says nothing.
     """
+    if not overlay:
+        return None
     if overlay == "quality":
-        return {"title": "Quality", "low": "0 Bad", "high": "4 Excellent", "colours": palette("quality"), "note": ""}
-    if overlay:
+        told = {"title": "Quality", "low": "0 Bad", "high": "4 Excellent", "colours": palette("quality"), "note": ""}
+    else:
         kind = _kind(title)
         ends = {"low": "1 even", "high": f"{upper:.1f} x", "colours": palette("attention")}
-        return {"title": kind.title, **ends, "note": kind.note}
-    return None
+        told = {"title": kind.title, **ends, "note": kind.note}
+    if denoised:
+        note = "The colours are of the original, not of the denoised image in view."
+        told |= {"title": f"{told['title']} of the original", "note": note}
+    return told
 
 
 def _kind(title: str) -> MapKind:

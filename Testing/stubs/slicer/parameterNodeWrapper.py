@@ -67,13 +67,15 @@ class _Wrapper:
         self._cache.clear()
 
     def connectGui(self, ui):
-        ties = []
-        for widget in vars(ui).values():
-            name = widget.property("SlicerParameterName")
-            if name:
-                if name not in self._members:
-                    raise ValueError(f"there is no parameter {name}")
-                ties.append(_Tie(self, self._members[name], widget))
+        """Returns nothing, as the real one: what it ties can never be cut."""
+        found = {widget.property("SlicerParameterName"): widget for widget in vars(ui).values()}
+        self.connectParametersToGui({name: widget for name, widget in found.items() if name})
+
+    def connectParametersToGui(self, mapping):
+        for name in mapping:
+            if name not in self._members:
+                raise ValueError(f"there is no parameter {name}")
+        ties = [_Tie(self, self._members[name], widget) for name, widget in mapping.items()]
         tag = len(self._ties)
         observer = self.parameterNode.AddObserver(
             vtk.vtkCommand.ModifiedEvent, lambda caller, event: [tie.show() for tie in ties]
@@ -84,6 +86,8 @@ class _Wrapper:
         return tag
 
     def disconnectGui(self, tag):
+        if tag not in self._ties:  # passed over in silence
+            return
         ties, observer = self._ties.pop(tag)
         self.parameterNode.RemoveObserver(observer)
         for tie in ties:

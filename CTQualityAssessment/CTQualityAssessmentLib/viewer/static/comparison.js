@@ -2,8 +2,10 @@
 window.ctqaComparison = {
   props: { opened: Object, compared: Object, here: Number, span: Number, diverging: Array, busy: Boolean },
   emits: ["ask"],
-  data: () => ({ spans: [50, 100, 200, 500] }),
-  computed: { slice() { return this.compared.slices[this.here]; } },
+  computed: {
+    slice() { return this.compared.slices[this.here]; },
+    spans() { return this.compared.denoised ? [10, 20, 50, 100] : [50, 100, 200, 500]; },
+  },
   methods: { told(pair) { return `mean ${pair[0] > 0 ? "+" : ""}${pair[0].toFixed(1)} HU, SD ${pair[1].toFixed(1)} HU`; } },
   template: `
   <section class="comparison" aria-label="Comparison" data-test="comparison">

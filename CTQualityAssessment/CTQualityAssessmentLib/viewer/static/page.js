@@ -193,7 +193,7 @@
             <div v-if="pane.place === 'large' && legend" class="legend" data-test="legend" role="img" :aria-label="legend.title + ', from ' + legend.low + ' to ' + legend.high">
               <b>{{ legend.title }}</b><span>{{ legend.high }}</span><i :style="{ background: 'linear-gradient(to top, ' + legend.colours.join(',') + ')' }"></i><span>{{ legend.low }}</span></div>
             <div class="foot"><span class="side" aria-hidden="true">{{ pane.sides[3] }}</span>
-              <span v-if="pane.place === 'large' && overlay && result" class="note">{{ overlay === 'quality' ? result.statement : legend && legend.note }}</span></div>
+              <span v-if="pane.place === 'large' && overlay && result" class="note">{{ (legend && legend.note) || result.statement }}</span></div>
             <button v-if="layout !== 'compare'" type="button" class="enlarge" :data-test="'enlarge-' + pane.place" :aria-label="layout === 'one' ? 'Show all three views' : 'Show the ' + pane.orientation + ' view alone'" :title="layout === 'one' ? 'All three views' : 'This view alone'" @click="enlarge(pane.place)" @dblclick.stop>{{ layout === 'one' ? '⤡' : '⤢' }}</button>
           </template>
           <button v-else-if="pane.place === 'large' && !busy" type="button" class="empty" @click="choose(false)">Open a CT: choose files, a folder or a zip, or drop them here</button>
@@ -240,14 +240,13 @@
           <template v-if="result && result.refusals.length"><h2>Slices without a score</h2><p v-for="[reason, indices] in result.refusals" :key="reason">{{ indices }}: {{ reason }}</p></template>
         </div>
         <ctqa-measures v-else-if="tab === 'physics'" :measured="measured" :here="here" :busy="!!busy" @measure="measure"></ctqa-measures>
-        <ctqa-denoising v-else-if="tab === 'denoise'" :denoisers="denoisers" :denoiser="denoiser" :denoised="denoised" :flipped="flipped" :layout="layout" :beside="beside" :busy="busy" :sending="sending" @ask="ask" @save="save"></ctqa-denoising>
         <div v-else-if="tab === 'model'" class="scroll">
           <p><label>Model <select :value="chosen || model" @change="chosen = $event.target.value" :disabled="!!busy"><option v-for="one in models" :key="one.name" :value="one.name">{{ one.title }}</option></select></label></p>
           <p><label>Attention maps <select v-model="stage" :disabled="!!busy"><option :value="0">none</option><option :value="1">stage 1, fine</option><option :value="2">stage 2</option><option :value="3">stage 3</option><option :value="4">stage 4, coarse</option></select></label></p>
           <template v-if="result"><h2>This result</h2><dl class="wide"><template v-for="[name, value] in result.made" :key="name"><dt>{{ name }}</dt><dd>{{ value }}</dd></template></dl></template>
           <template v-if="card"><h2>Model card</h2><p>{{ card.description }}</p><pre v-if="card.card" tabindex="0">{{ card.card }}</pre></template>
         </div>
-        <div v-else class="scroll">
+        <div v-else-if="tab === 'save'" class="scroll">
           <template v-if="files.length">
             <p v-for="[name, text] in files" :key="name">
               <button type="button" :data-test="'save-' + name" @click="save(name)" :disabled="sending !== null">{{ sending === name ? 'Writing…' : 'Save ' + name }}</button> <span class="quiet">{{ text }}</span></p>
@@ -255,6 +254,8 @@
           </template>
           <p v-else class="quiet">There is nothing to save before the CT is assessed, measured or denoised.</p>
         </div>
+        <!-- Kept while another tab is in view: else denoiser and strength that were chosen would be the default again. -->
+        <keep-alive><ctqa-denoising v-if="tab === 'denoise'" :denoisers="denoisers" :denoiser="denoiser" :denoised="denoised" :flipped="flipped" :layout="layout" :beside="beside" :busy="busy" :sending="sending" @ask="ask" @save="save"></ctqa-denoising></keep-alive>
       </section>
     </aside>
   </main>
