@@ -98,7 +98,7 @@ def test_without_the_pytorch_extension_one_question_leads_to_it(packages, site, 
     assert len(installed) == 1
 
 
-def test_torch_comes_from_the_pytorch_extension(packages, site, questions, monkeypatch):
+def test_torch_comes_from_the_pytorch_extension_and_one_question_names_all(packages, site, questions, monkeypatch):
     calls = []
 
     class PyTorchUtilsLogic:
@@ -107,9 +107,17 @@ def test_torch_comes_from_the_pytorch_extension(packages, site, questions, monke
             put_torch(site)
 
     monkeypatch.setitem(sys.modules, "PyTorchUtils", types.SimpleNamespace(PyTorchUtilsLogic=PyTorchUtilsLogic))
-    (site / "requirements.txt").write_text("")
-    assert packages.ensure_packages(site / "requirements.txt") is True
-    assert calls == [{"askConfirmation": True, "torchVersionRequirement": ">=2.2"}]
+    installed = []
+    monkeypatch.setattr(slicer.util, "pip_install", installed.append)
+    path = requirements(site, "no-such-package>=1\n")
+    questions.answer = False
+    assert packages.ensure_packages(path) is False and calls == [] and installed == []
+    questions.answer = True
+    questions.texts.clear()
+    packages.ensure_packages(path)
+    assert calls == [{"askConfirmation": False, "torchVersionRequirement": ">=2.2"}]
+    assert installed == ["no-such-package>=1"]
+    assert len(questions.texts) == 1 and "PyTorch, no-such-package>=1" in questions.texts[0]
 
 
 def test_slicer_packaging_installs_the_rest_where_it_is(packages, site, questions, monkeypatch):
@@ -117,12 +125,12 @@ def test_slicer_packaging_installs_the_rest_where_it_is(packages, site, question
     seen = []
     fake = types.ModuleType("slicer.packaging")
     fake.load_requirements = lambda path: ["loaded", path]
-    fake.pip_ensure = lambda wanted, requester: seen.append((wanted, requester))
+    fake.pip_ensure = lambda wanted, prompt_install, requester: seen.append((wanted, prompt_install, requester))
     monkeypatch.setitem(sys.modules, "slicer.packaging", fake)
     path = requirements(site, "no-such-package>=1\n")
     assert packages.ensure_packages(path) is False
-    assert seen == [(["loaded", str(path)], "CTQualityAssessment")]
-    assert questions.texts == []
+    assert seen == [(["loaded", str(path)], False, "CTQualityAssessment")]
+    assert len(questions.texts) == 1 and "no-such-package" in questions.texts[0]
 
 
 def test_slicer_5_10_asks_once_and_names_only_what_is_missing(packages, site, questions, monkeypatch):

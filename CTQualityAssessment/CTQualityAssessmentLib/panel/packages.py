@@ -75,7 +75,7 @@ def path_warning(site_packages: str | None = None, platform: str = sys.platform)
 
 
 def ensure_packages(requirements: Path) -> bool:
-    """Install what is missing after asking the user; call on the main thread, just before the first use.
+    """Install what is missing after one question; call on the main thread, just before the first use.
 
     Returns:
         True when everything is there; False when the user declined or a restart is needed first.
@@ -89,25 +89,38 @@ def ensure_packages(requirements: Path) -> bool:
             _("PyTorch is installed only in part."),
             path_warning() or _("Open the module 'PyTorch Utils', uninstall PyTorch, restart 3D Slicer and try again."),
         )
+    wanted = missing_requirements(requirements)
     if state is TorchState.MISSING:
         if path_warning():
             raise PackagesError(_("PyTorch cannot be installed here."), path_warning())
-        if not _install_torch():
+        if not _pytorch_extension():
+            _install_pytorch_extension()
             return False
+        wanted = ["PyTorch", *wanted]
+    question = _("Scoring needs these Python packages: {names}. Install them now? This may take minutes.")
+    if not wanted or not slicer.util.confirmOkCancelDisplay(question.format(names=", ".join(wanted))):
+        return not wanted
+    if state is TorchState.MISSING and not _install_torch():
+        return False
     if missing_requirements(requirements):
         _install(requirements)
     return packages_present(requirements)
+
+
+def _pytorch_extension() -> bool:
+    try:
+        import PyTorchUtils  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 def _install_torch() -> bool:
     """Through the PyTorch extension, which knows the build for this computer; True when torch is there afterwards."""
     try:
         import PyTorchUtils
-    except ImportError:
-        _install_pytorch_extension()
-        return False
-    try:
-        PyTorchUtils.PyTorchUtilsLogic().installTorch(askConfirmation=True, torchVersionRequirement=_TORCH_REQUIREMENT)
+
+        PyTorchUtils.PyTorchUtilsLogic().installTorch(askConfirmation=False, torchVersionRequirement=_TORCH_REQUIREMENT)
     except Exception as error:  # of any kind: that module raises what pip and its own probes raise
         raise PackagesError(
             _("PyTorch could not be installed."), _("The log in the Python console says why; try 'PyTorch Utils'.")
@@ -138,7 +151,7 @@ def _install(requirements: Path) -> None:
         except ImportError:  # 3D Slicer 5.10
             _install_with_pip(missing_requirements(requirements))
         else:
-            pip_ensure(load_requirements(str(requirements)), requester=_REQUESTER)
+            pip_ensure(load_requirements(str(requirements)), prompt_install=False, requester=_REQUESTER)
     except (subprocess.CalledProcessError, RuntimeError) as error:
         raise PackagesError(
             _("The Python packages could not be installed."),
@@ -147,9 +160,7 @@ def _install(requirements: Path) -> None:
 
 
 def _install_with_pip(missing: list[str]) -> None:
-    question = _("Scoring needs these Python packages: {names}. Install them now? This may take minutes.")
-    if slicer.util.confirmOkCancelDisplay(question.format(names=", ".join(missing))):
-        slicer.util.pip_install(" ".join(f'"{line}"' if " " in line else line for line in missing))
+    slicer.util.pip_install(" ".join(f'"{line}"' if " " in line else line for line in missing))
 
 
 def _satisfied(requirement: str) -> bool:
