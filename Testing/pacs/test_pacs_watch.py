@@ -9,6 +9,7 @@ from datetime import date
 import pytest
 from CTQualityAssessmentLib.pacs.archive import FoundSeries
 from CTQualityAssessmentLib.pacs.watch import Stillness, last_days
+from pydicom.uid import generate_uid
 
 from Testing.batch.running import Command, until
 from Testing.dicom_factory import body, write_series
@@ -45,7 +46,9 @@ def test_new_series_are_scored_once_until_it_is_ended(archive, tmp_path):
     twice, and end when the computer is shut down."""
     today = f"{date.today():%Y%m%d}"
     store(archive, write_series(tmp_path / "first", body(2, 48, 48), StudyDate=today))
-    store(archive, write_series(tmp_path / "old", body(2, 48, 48) + 1, StudyDate="20010304"))
+    # Of a study of its own: an archive takes the date of a study from the first image that it gets of it.
+    elsewhere = {"StudyDate": "20010304", "StudyInstanceUID": generate_uid()}
+    store(archive, write_series(tmp_path / "old", body(2, 48, 48) + 1, **elsewhere))
     out = tmp_path / "out"
     options = ("--every", 1, "--quiet", 1, "--tries", 1, "--send", "report", "--no-figures")
     command = Command("--url", archive.url, "--out", out, *options, command=("pacs", "watch"))
