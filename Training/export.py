@@ -248,7 +248,11 @@ def _limits_of(recipe: Recipe | TfktRecipe) -> list[str]:
         )
     if recipe.start is not None and not recipe.phases:
         start = Path(recipe.start).name
-        found.append(f"Only the head was trained by this recipe; all before it has the weights of '{start}'.")
+        seen = recipe.head_fit.images if recipe.head_fit is not None else None
+        images = f"{seen} of the images" if seen else "the images"
+        found.append(
+            f"Only the head was fitted by this recipe, on {images}; all before it has the weights of '{start}'."
+        )
     return found
 
 
