@@ -28,6 +28,8 @@ FEWEST_SLICES = 7
 _PROMPT_MODES = ("additive", "film")
 #: Slope of the score below zero while training.
 _LEAK = 0.1
+#: Response of the first filters, to an input in [0, 1], above which their scale is logarithmic.
+_FAINTEST = 0.005
 #: Keeps the weighted mean defined where all weights vanish.
 _LEAST_WEIGHT = 1e-6
 
@@ -238,7 +240,7 @@ class CMMIQA(nn.Module):
 
     def features(self, volume: Tensor) -> Tensor:
         """What the convolutions find, ``(B, C, d, h, w)``: the tokens on their grid, before the prompt."""
-        x = F.leaky_relu(self.stem(enough_slices(volume)), 0.01)
+        x = F.leaky_relu(compressed(self.stem(enough_slices(volume))), 0.01)
         for stage in self.stages:
             x = stage(x)
         return x
@@ -248,6 +250,14 @@ def weighted_score(scores: Tensor, weights: Tensor) -> Tensor:
     """``sum(f w) / sum(w)`` over all but the first axis, ``(B,)``."""
     total = weights.flatten(1).sum(1).clamp_min(_LEAST_WEIGHT)
     return (scores * weights).flatten(1).sum(1) / total
+
+
+def compressed(response: Tensor) -> Tensor:
+    """``sign(x) log(1 + |x| / s)`` with s = 0.005: twice the noise is one step more, be it faint or strong.
+
+    Noise spans two decades below the edges of organs; on a linear scale its level drowns in them.
+    """
+    return response.sign() * torch.log1p(response.abs() / _FAINTEST)
 
 
 def enough_slices(volume: Tensor) -> Tensor:
