@@ -53,6 +53,11 @@ class Settings:
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
+    def scoring(self) -> str:
+        """SHA-256 of what, beside the images and the weights, the figures of a record depend on."""
+        parts = {"record": RECORD_VERSION.split(".")[0], "attention": sorted(set(self.attention_stages))}
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
 
 class Job(Protocol):
     """Anything that a worker can do and whose results lie in an output folder: a study on disk, a series elsewhere."""

@@ -10,7 +10,16 @@ import typer
 
 from CTQualityAssessmentLib import __version__
 from CTQualityAssessmentLib.cli.application import app
-from CTQualityAssessmentLib.cli.studies import Workers, print_end, print_plan, run_entries, settings_of, write_group
+from CTQualityAssessmentLib.cli.studies import (
+    RecordPlace,
+    Workers,
+    filing_of,
+    print_end,
+    print_plan,
+    run_entries,
+    settings_of,
+    write_group,
+)
 from CTQualityAssessmentLib.cli.terminal import (
     EXIT_CANCELLED,
     EXIT_SOME_UNSCORED,
@@ -92,6 +101,7 @@ def score(
     no_figures: NoFigures = False,
     retry: Annotated[bool, typer.Option("--retry", help="Do the series again that failed before.")] = False,
     identify: Identify = False,
+    record: RecordPlace = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Tell what would be done; write and send nothing.")
     ] = False,
@@ -127,15 +137,18 @@ def score(
         if dry_run:
             print_plan(plan_series(found, output, settings, kinds, retry), identify)
             return
-        with output.opened() as run:
+        with output.opened() as run, filing_of(record, output, settings) as filing:
             entries = plan_series(found, output, settings, kinds, retry)
             task = task_of(address, output, run)
             try:
-                entries = run_entries(entries, settings, task, output, run, Workers(workers), progress, cancelled)
+                entries = run_entries(
+                    entries, settings, task, output, run, Workers(workers), filing, progress, cancelled
+                )
             except KeyboardInterrupt:
                 error_console.print("Stopped at once; finished series are kept, and the same command goes on.")
                 raise typer.Exit(EXIT_CANCELLED) from None
             write_group(entries, settings, output, statement, identify)
+            filing.settle(entry.record for entry in entries if entry.record)
         _print_sent(entries, kinds)
         print_end(entries, output)
         _exit(entries)

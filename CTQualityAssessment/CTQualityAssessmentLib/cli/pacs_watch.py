@@ -32,7 +32,7 @@ from CTQualityAssessmentLib.cli.pacs import (
     pacs_app,
     task_of,
 )
-from CTQualityAssessmentLib.cli.studies import Workers, done_by, workers_of, write_group
+from CTQualityAssessmentLib.cli.studies import RecordPlace, Workers, done_by, filing_of, workers_of, write_group
 from CTQualityAssessmentLib.cli.terminal import (
     EXIT_CANCELLED,
     cancel_on_interrupt,
@@ -42,10 +42,12 @@ from CTQualityAssessmentLib.cli.terminal import (
 )
 
 if TYPE_CHECKING:
+    from CTQualityAssessmentLib.batch.output import BatchFolder
     from CTQualityAssessmentLib.batch.plan import Entry
     from CTQualityAssessmentLib.calls import Cancelled
     from CTQualityAssessmentLib.pacs.address import Address
     from CTQualityAssessmentLib.pacs.archive import FoundSeries
+    from CTQualityAssessmentLib.record.filing import Filing
 
 _EPILOG = "Exit codes: 0 ended with Ctrl-C or SIGTERM; 1 error; 2 wrong usage; 130 stopped at once by a second one."
 #: How often a series is tried until the next start.
@@ -71,6 +73,7 @@ def watch(
     device: Device = "auto",
     workers: WorkerCount = 1,
     no_figures: NoFigures = False,
+    record: RecordPlace = None,
     ca_file: CaFile = None,
     trust_network: TrustNetwork = False,
     timeout: Timeout = 60.0,
@@ -97,7 +100,8 @@ def watch(
         settings, statement = model_settings(model, device, not no_figures)
         output = BatchFolder(out.absolute())
         stillness, failures = Stillness(quiet), Counter[str]()
-        with output.opened() as run:
+        with output.opened() as run, filing_of(record, output, settings) as filing:
+            _settle(filing, output)
             client_of, settings = workers_of(settings, workers, output.work, Workers(workers))
             try:
                 with client_of as client:
@@ -109,14 +113,25 @@ def watch(
                         plan = plan_series(still, output, settings, kinds)
                         left = tuple(e for e in plan if e.study and not e.record and failures[e.study.name] < _TRIES)
                         if left:
-                            entries = done_by(client, left, do, output, run, lambda *_: None, cancelled)
+                            entries = done_by(client, left, do, output, run, filing, lambda *_: None, cancelled)
                             _tell(entries, failures)
                             write_group(recorded_entries(output), settings, output, statement, False)
+                            _settle(filing, output)
                         _wait(every, cancelled)
             except KeyboardInterrupt:
                 error_console.print("Stopped at once; finished series are kept, and the same command goes on.")
                 raise typer.Exit(EXIT_CANCELLED) from None
         console.print("Ended.")
+
+
+def _settle(filing: Filing, output: BatchFolder) -> None:
+    """Enter what lies in the folder and is not in the record; a database that is away is no reason to stop."""
+    from CTQualityAssessmentLib.record.errors import RecordLostError
+
+    try:
+        filing.settle(record for name in output.names() if (record := output.record_of(name)))
+    except RecordLostError as error:
+        console.print(f"{error.problem} It will be tried again after the next series.")
 
 
 def _found(address: Address, query: dict[str, str]) -> list[FoundSeries]:

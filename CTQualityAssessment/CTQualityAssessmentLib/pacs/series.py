@@ -74,7 +74,7 @@ def _done(job: SeriesJob, settings: Settings, archive: Archive, folder: BatchFol
     model = loaded_model(settings)
 
     def make(scratch: Path) -> StudyRecord:
-        return _made(job, settings, archive, scratch, model, run)
+        return _made(job, settings, archive, folder, scratch, model, run)
 
     record = published(job, folder, run, make, (ArchiveError,))
     unsent = send_waiting(archive, here, fresh=True) if job.send else None
@@ -82,7 +82,13 @@ def _done(job: SeriesJob, settings: Settings, archive: Archive, folder: BatchFol
 
 
 def _made(
-    job: SeriesJob, settings: Settings, archive: Archive, scratch: Path, model: LoadedModel, run: str
+    job: SeriesJob,
+    settings: Settings,
+    archive: Archive,
+    folder: BatchFolder,
+    scratch: Path,
+    model: LoadedModel,
+    run: str,
 ) -> StudyRecord:
     """Fetch and assess; the objects to be sent lie in the outbox of the scratch folder."""
     from CTQualityAssessmentLib.reading import read_volume, read_with_source
@@ -98,7 +104,7 @@ def _made(
             return StudyRecord(job.name, job.fingerprint, run, SKIPPED, str(reason))
         # Without a report to be made, images whose UIDs nothing could refer to are as good as others.
         volume, source = read_with_source(images) if job.make else (read_volume(images), None)
-    record, assessment, measures = assessed(job, volume, settings, scratch, model, run, started)
+    record, assessment, measures = assessed(job, volume, settings, folder, scratch, model, run, started)
     if source is not None:
         kept = assessment if MAPS in job.make else replace(assessment, attention=())
         box = create_outbox(scratch)
