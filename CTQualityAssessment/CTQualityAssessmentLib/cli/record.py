@@ -48,3 +48,54 @@ def export(
         with open_record(record_url(record), create=False) as opened:
             count = write_parquet(file, opened.results())
         console.print(f"{count} row(s) written.")
+
+
+@record_app.command(epilog=_EPILOG)
+def trends(
+    page: Annotated[Path, typer.Argument(metavar="FILE", help="The page to be written, such as trends.html.")],
+    record: Place = None,
+    reports: Annotated[
+        list[Path], typer.Option(metavar="DIR", help="Output folder with the reports to link to; may be repeated.")
+    ] = [],  # noqa: B006  (typer copies it)
+    model: Annotated[
+        str | None, typer.Option(help="Name or folder of the model; else that of the newest result.")
+    ] = None,
+) -> None:
+    """Write the page of trends: quality against dose by scanner, protocol, kernel and month, with drift alerts."""
+    with plain_errors():
+        from CTQualityAssessmentLib.batch.output import write_whole
+        from CTQualityAssessmentLib.record.address import record_url
+        from CTQualityAssessmentLib.record.errors import EmptyRecordError
+        from CTQualityAssessmentLib.record.store import open_record
+        from CTQualityAssessmentLib.record.trend_page import find_trends, report_links, trend_page
+
+        with open_record(record_url(record), create=False) as opened:
+            sha256 = _sha256_of(model) if model else opened.newest_model()
+            if sha256 is None:
+                raise EmptyRecordError
+            found = find_trends(opened.results(sha256), report_links(page, reports))
+        write_whole(page, trend_page(found, sha256, _statement_of(sha256)))
+        for alert in found.alerts:
+            console.print(f"{alert.month.month}: {alert.kind.lower()} {alert.group}: score {alert.month.change:+.2f}")
+        console.print(f"{len(found.studies)} series, {len(found.alerts)} drift alert(s). Open the page in a browser.")
+
+
+def _sha256_of(model: str) -> str:
+    from CTQualityAssessmentLib.models import find_bundle
+
+    return find_bundle(model).sha256
+
+
+def _statement_of(sha256: str) -> str | None:
+    """What the model says of its labels, where it is installed here."""
+    from CTQualityAssessmentLib.errors import CTQAError
+    from CTQualityAssessmentLib.models import installed_bundles, read_bundle
+
+    for folder in installed_bundles().values():
+        try:
+            bundle = read_bundle(folder)
+        except CTQAError:
+            continue
+        if bundle.sha256 == sha256:
+            return bundle.statement
+    return None

@@ -64,3 +64,12 @@ class OtherKeyError(RecordError):
             "Use the record that belongs to the folder; folders that share a record are begun with the same "
             "CTQA_KEY_FILE.",
         )
+
+
+class EmptyRecordError(RecordError):
+    """No series was entered yet."""
+
+    exit_code = 3
+
+    def __init__(self) -> None:
+        super().__init__("The record is empty.", "'ctqa batch' and 'ctqa pacs' enter results; check --record.")
