@@ -13,6 +13,8 @@ from CTQualityAssessmentLib import __version__
 RECORD_VERSION = "1.0"
 
 SCORED, UNSCORED, FAILED, SKIPPED = "scored", "no score", "failed", "skipped"
+#: What a worker says where something has to pass first, such as a restart of the archive. It is never written down.
+WAITING = "waiting"
 
 
 @dataclass(frozen=True)

@@ -71,9 +71,14 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 WorkerCount = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Processes here; else as many as cores and memory allow.")
 ]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="A running dask scheduler, such as tls://host:8786, instead of processes."),
+]
 CaFile = Annotated[Path | None, typer.Option(help="Certificates (PEM) to trust, of the hospital's own authority.")]
 TrustNetwork = Annotated[
-    bool, typer.Option("--trust-network", help="Allow an unencrypted archive on another computer, see the README.")
+    bool,
+    typer.Option("--trust-network", help="Allow an unencrypted archive or scheduler on another computer."),
 ]
 Timeout = Annotated[float, typer.Option(min=1, metavar="S", help="Seconds without an answer until a request fails.")]
 Tries = Annotated[int, typer.Option(min=1, help="How often a request is made, with growing pauses between.")]
@@ -98,6 +103,7 @@ def score(
     model: Model = None,
     device: Device = "auto",
     workers: WorkerCount = None,
+    scheduler: Scheduler = None,
     no_figures: NoFigures = False,
     retry: Annotated[bool, typer.Option("--retry", help="Do the series again that failed before.")] = False,
     identify: Identify = False,
@@ -139,11 +145,9 @@ def score(
             return
         with output.opened() as run, filing_of(record, output, settings) as filing:
             entries = plan_series(found, output, settings, kinds, retry)
-            task = task_of(address, output, run)
+            task, where = task_of(address, output, run), Workers(workers, scheduler, trust_network)
             try:
-                entries = run_entries(
-                    entries, settings, task, output, run, Workers(workers), filing, progress, cancelled
-                )
+                entries = run_entries(entries, settings, task, output, run, where, filing, progress, cancelled)
             except KeyboardInterrupt:
                 error_console.print("Stopped at once; finished series are kept, and the same command goes on.")
                 raise typer.Exit(EXIT_CANCELLED) from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +16,7 @@ from CTQualityAssessmentLib.cli.pacs import (
     NoFigures,
     Ours,
     Out,
+    Scheduler,
     Send,
     Theirs,
     Timeout,
@@ -47,11 +47,10 @@ if TYPE_CHECKING:
     from CTQualityAssessmentLib.calls import Cancelled
     from CTQualityAssessmentLib.pacs.address import Address
     from CTQualityAssessmentLib.pacs.archive import FoundSeries
+    from CTQualityAssessmentLib.pacs.watch import Turns
     from CTQualityAssessmentLib.record.filing import Filing
 
 _EPILOG = "Exit codes: 0 ended with Ctrl-C or SIGTERM; 1 error; 2 wrong usage; 130 stopped at once by a second one."
-#: How often a series is tried until the next start.
-_TRIES = 3
 
 
 @pacs_app.command(epilog=_EPILOG)
@@ -72,6 +71,7 @@ def watch(
     model: Model = None,
     device: Device = "auto",
     workers: WorkerCount = 1,
+    scheduler: Scheduler = None,
     no_figures: NoFigures = False,
     record: RecordPlace = None,
     ca_file: CaFile = None,
@@ -93,16 +93,16 @@ def watch(
         from CTQualityAssessmentLib.batch.output import BatchFolder
         from CTQualityAssessmentLib.pacs.plan import plan_series
         from CTQualityAssessmentLib.pacs.query import parse_query
-        from CTQualityAssessmentLib.pacs.watch import Stillness, last_days, recorded_entries
+        from CTQualityAssessmentLib.pacs.watch import Stillness, Turns, last_days, recorded_entries
 
         kinds, wanted = kinds_of(send), parse_query(query or ["Modality=CT"])
         address = address_of(url, dimse, aet, aec, tls, ca_file, trust_network, timeout, tries)
         settings, statement = model_settings(model, device, not no_figures)
         output = BatchFolder(out.absolute())
-        stillness, failures = Stillness(quiet), Counter[str]()
+        stillness, turns = Stillness(quiet), Turns(every)
         with output.opened() as run, filing_of(record, output, settings) as filing:
             _settle(filing, output)
-            client_of, settings = workers_of(settings, workers, output.work, Workers(workers))
+            client_of, settings = workers_of(settings, workers, output.work, Workers(workers, scheduler, trust_network))
             try:
                 with client_of as client:
                     do = task_of(address, output, run, endure=True)(settings)
@@ -111,10 +111,11 @@ def watch(
                         dated = {"StudyDate": last_days(days, date.today()), **wanted}
                         still = stillness.still(_found(address, dated), time.monotonic())
                         plan = plan_series(still, output, settings, kinds)
-                        left = tuple(e for e in plan if e.study and not e.record and failures[e.study.name] < _TRIES)
+                        now = time.monotonic()
+                        left = tuple(e for e in plan if e.study and not e.record and turns.due(e.study.name, now))
                         if left:
                             entries = done_by(client, left, do, output, run, filing, lambda *_: None, cancelled)
-                            _tell(entries, failures)
+                            _tell(entries, turns)
                             write_group(recorded_entries(output), settings, output, statement, False)
                             _settle(filing, output)
                         _wait(every, cancelled)
@@ -136,26 +137,33 @@ def _settle(filing: Filing, output: BatchFolder) -> None:
 
 def _found(address: Address, query: dict[str, str]) -> list[FoundSeries]:
     """What the archive has; nothing while it does not answer or has a fault."""
-    from CTQualityAssessmentLib.pacs.errors import ServerFaultError, UnreachableError
+    from CTQualityAssessmentLib.pacs.errors import ArchiveError
+    from CTQualityAssessmentLib.pacs.patience import will_pass
 
     try:
         return find_series(address, query)
-    except (UnreachableError, ServerFaultError) as error:
+    except ArchiveError as error:
+        if not will_pass(error):
+            raise
         console.print(f"{error.problem} The next look will be later.")
         return []
 
 
-def _tell(entries: tuple[Entry, ...], failures: Counter[str]) -> None:
-    """One line for each series that was done, by its pseudonym; what failed is counted."""
+def _tell(entries: tuple[Entry, ...], turns: Turns) -> None:
+    """One line for each series that was tried, by its pseudonym; when it is tried again is noted."""
     for entry in entries:
         record = entry.record
         if record is None:
             continue
         told = record.reason or f"mean {record.values['mean']:.2f}"
-        if record.state == "failed" or (record.state == "scored" and record.reason):
-            failures[record.name] += 1
-            if failures[record.name] == _TRIES:
+        if record.state in ("failed", "waiting") or (record.state == "scored" and record.reason):
+            passing = record.state == "waiting"
+            if turns.failed(record.name, passing, time.monotonic()):
                 told += " Set aside until the next start."
+            elif passing:
+                told += " It is tried again later."
+        else:
+            turns.done(record.name)
         console.print(f"{record.name}: {record.state}: {told}")
 
 

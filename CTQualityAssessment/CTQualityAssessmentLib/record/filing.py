@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from CTQualityAssessmentLib.batch.output import BatchFolder
-from CTQualityAssessmentLib.batch.records import SCORED, SKIPPED, Settings, StudyRecord
+from CTQualityAssessmentLib.batch.records import SCORED, SKIPPED, WAITING, Settings, StudyRecord
 from CTQualityAssessmentLib.record.errors import RecordLostError
 from CTQualityAssessmentLib.record.store import Record, Result
 
@@ -50,7 +50,7 @@ class Filing:
         self._put()
 
     def _put(self) -> None:
-        wanted = [self._result(one) for one in self._waiting.values() if one.state != SKIPPED]
+        wanted = [self._result(one) for one in self._waiting.values() if one.state not in (SKIPPED, WAITING)]
         if wanted:
             self._record.put(wanted)
         self._waiting.clear()

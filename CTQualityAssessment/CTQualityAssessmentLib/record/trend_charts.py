@@ -19,7 +19,7 @@ _SCORES = (20.0, 300.0)  # top, bottom
 _DOSES = (330.0, 410.0)
 _HEIGHT = 450.0
 #: Most labels of months that find room.
-_LABELS = 12
+_LABELS = 7
 
 
 @dataclass(frozen=True)
