@@ -1,4 +1,4 @@
-# make setup | run | test | bench | lint | accuracy        PYTHON=python3.12 chooses the interpreter (3.10 to 3.13)
+# make setup | run | test | bench | lint | accuracy | exactly-once        PYTHON=python3.12 chooses the interpreter (3.10 to 3.13)
 PYTHON ?= python3
 VENV   ?= .venv
 CT     ?= Resources/SampleData/CTQA-phantom/dicom
@@ -9,7 +9,7 @@ BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PINS := pyproject.toml constraints.txt
 
-.PHONY: setup run test bench lint accuracy
+.PHONY: setup run test bench lint accuracy exactly-once
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.run-ready
@@ -52,3 +52,7 @@ bench: $(VENV)/.run-ready
 # anew the memory of every slice, which takes most of the time.
 accuracy: $(VENV)/.test-ready
 	OMP_NUM_THREADS=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8589934592 $(BIN)/python -m Training.accuracy
+
+# 300 series on a real archive and cluster whose parts are killed at random; half an hour or more. Needs Orthanc.
+exactly-once: $(VENV)/.test-ready
+	OMP_NUM_THREADS=1 $(BIN)/python -m Testing.pacs.exactly_once --series 300 --kills 15 --seed 1

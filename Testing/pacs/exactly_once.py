@@ -164,6 +164,7 @@ def outcome(archive: Orthanc, out: Path, uids: list[str]) -> dict:
         "lost": len(set(uids) - set(told_of)) + len(set(ledger) - set(keys)) + len(uids) - len(ledger),
         "twice": sum(n - 1 for n in told_of.values()) + sum(n - 1 for n in keys.values()),
         "scored": sum(one["state"] == "scored" for one in ledger.values()),
+        "reasons": dict(Counter(one["reason"] for one in ledger.values() if one["reason"])),
         "left": len(list(out.rglob("outbox"))) + len(list((out / "studies").glob(".ctqa-*"))),
     }
 
