@@ -73,6 +73,7 @@ ERROR_KINDS: tuple[str, ...] = (
     "missing-package",
     "broken-package",
     "oom",
+    "disk",
     "cancelled",
     "internal",
 )
