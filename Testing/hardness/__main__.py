@@ -18,10 +18,11 @@ from dataclasses import asdict
 from itertools import takewhile
 from pathlib import Path
 
-from Testing.hardness.defects import archive_defect, strange_voxels
+from Testing.hardness.defects import archive_defect
 from Testing.hardness.formats import broken_image, hostile_zip
 from Testing.hardness.headers import broken_header
 from Testing.hardness.pool import DEFECTS, Case, Outcome, run_cases
+from Testing.hardness.voxels import strange_voxels
 
 README = Path(__file__).with_name("README.md")
 _BEGIN, _END = "<!-- made by 'make hardness' -->\n", "<!-- end -->\n"

@@ -205,7 +205,7 @@ def test_networks_of_other_threads_are_not_counted():
 
     import torch
 
-    with no_larger_than({"a": torch.zeros(4)}):
+    with no_larger_than({"a": torch.zeros(4)}, {}):
         thread = threading.Thread(target=lambda: torch.nn.Linear(100, 100))
         thread.start()
         thread.join()

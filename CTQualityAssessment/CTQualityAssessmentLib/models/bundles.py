@@ -213,7 +213,7 @@ def load_bundle(name_or_folder: str | Path = DEFAULT_BUNDLE, device: str = "auto
     tensors = bundle_tensors(info)
     try:
         build = build_volume_scorer if info.network in VOLUME_SCORERS else build_slice_scorer
-        with no_larger_than(tensors):
+        with no_larger_than(tensors, info.metadata["ctqa"].get("network_config")):
             scorer = build(info.network, info.metadata["ctqa"])
         # Counters of normalisation layers are integers and stay so.
         weights = {k: v for k, v in tensors.items() if not k.startswith(_NOVELTY_PREFIX)}

@@ -67,14 +67,14 @@ def load_denoiser(name_or_folder: str | Path = DEFAULT_DENOISER, device: str = "
     tensors = bundle_tensors(info)
     try:
         ours = info.metadata["ctqa"]
-        with no_larger_than(tensors):
+        with no_larger_than(tensors, ours["network_config"]):
             network = build_denoiser(info.network, ours["network_config"])
         network.load_state_dict(_part(tensors, _DENOISER))
         if not abs(network.hu_per_unit - WINDOWS[info.window].width) < 1e-6:
             raise ValueError("the window is not the one that the network was made for")
         detector = None
         if any(key.startswith(_DETECTOR) for key in tensors):
-            with no_larger_than(tensors):
+            with no_larger_than(tensors, ours["detector_config"]):
                 detector = LesionDetector(LesionDetectorConfig.from_dict(ours["detector_config"]))
             detector.load_state_dict(_part(tensors, _DETECTOR))
         low, high = (float(side) for side in ours["pixel_mm"])

@@ -232,6 +232,7 @@ class Worker:
                     cancelled=cancelled,
                     on_slice=on_slice,
                     told=Told(request.modality, request.organ),
+                    preview=request.preview,
                 )
                 return replace(found, warnings=(*found.warnings, *notes))
             except Exception as error:
