@@ -66,7 +66,7 @@ def sound(name: str) -> dict[str, bytes]:
             nibabel.save(nibabel.Nifti1Image(hu.T, np.diag([-2.0, -2.0, 3.0, 1.0])), folder / name)
         elif name == "a.tiff":
             window = np.clip((hu.astype(np.float32) + 1024) / 4000, 0, 1)
-            tifffile.imwrite(folder / name, window)
+            tifffile.imwrite(folder / name, window, photometric="minisblack")
         elif name == "a.zip":
             with zipfile.ZipFile(folder / name, "w", zipfile.ZIP_DEFLATED) as zipped:
                 for n, content in enumerate(base_files("explicit")):

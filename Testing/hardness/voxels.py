@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -25,12 +26,15 @@ def strange_voxels(seed: int, folder: Path) -> tuple[str, str, str]:
     values = _FILLS[fill](numbers, shape)
     tried = f"{fill}, {shape[0]} of {shape[2]} x {shape[1]}"
     if rng.random() < 0.5:
-        affine = np.diag([-rng.choice((0.5, 2.0)), -2.0, 3.0, 1.0])
-        if rng.random() < 0.2:
-            affine[rng.randrange(3), rng.randrange(4)] = rng.choice((np.nan, np.inf, 0.0, 1e30))
         kind = rng.choice((np.float32, np.float64, np.int16))
+        affine = np.diag([-rng.choice((0.5, 2.0)), -2.0, 3.0, 1.0])
         with np.errstate(all="ignore"):
             nibabel.save(nibabel.Nifti1Image(values.T.astype(kind), affine), folder / "a.nii")
+        if rng.random() < 0.2:  # nibabel itself writes no such place
+            content = bytearray((folder / "a.nii").read_bytes())
+            at, number = 280 + 4 * rng.randrange(12), rng.choice((np.nan, np.inf, 0.0, 1e30))
+            content[at : at + 4] = struct.pack("<f", number)
+            (folder / "a.nii").write_bytes(content)
         return f"{tried}, NIfTI", *look_at(folder / "a.nii")
     with np.errstate(all="ignore"):
         stored = np.nan_to_num(values, nan=0, posinf=31743, neginf=-1024).clip(-1024, 31743).astype(np.int16)
