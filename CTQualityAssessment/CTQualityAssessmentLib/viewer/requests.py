@@ -8,8 +8,9 @@ from CTQualityAssessmentLib.mrml.overlays import set_overlay_threshold
 from CTQualityAssessmentLib.viewer.assessing import Assessing
 from CTQualityAssessmentLib.viewer.board import Board, Tasks
 from CTQualityAssessmentLib.viewer.opened import Opened
+from CTQualityAssessmentLib.viewer.places import LAYOUTS
 from CTQualityAssessmentLib.viewer.run import Runs
-from CTQualityAssessmentLib.viewer.views import LAYOUTS, SliceViews
+from CTQualityAssessmentLib.viewer.views import SliceViews
 
 #: What a key can ask for: down, nothing, up.
 _STEPS = (-1, 0, 1)
