@@ -23,7 +23,7 @@ from CTQualityAssessmentLib.reading import read_volume
 from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS, value_text
 
 from Testing.dicom_factory import body, write_series
-from Testing.viewer.pictures import picture, picture_when
+from Testing.viewer.pictures import picture, picture_after, picture_when
 from Testing.viewer.running import PATIENCE_S, ROOT, SAMPLE, start_viewer
 
 # One server and one browser for all of them: starting these takes longer than most tests.
@@ -287,10 +287,12 @@ def test_two_volumes_are_compared_slice_by_slice(page, tmp_path):
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.wheel(0, -100)
     page.wait_for_function("document.querySelector('[data-test=here]').textContent !== '2'")
+    before = picture(page)
     page.keyboard.down("Control")
     page.mouse.wheel(0, -300)
     page.keyboard.up("Control")
     page.mouse.move(5, 5)
+    picture_after(page, before)
     first, second = (picture(page, place).mean(axis=2) for place in ("large", "second"))
     assert np.corrcoef(first.ravel(), second.ravel())[0, 1] > 0.98  # zoomed in one, and both show the same place
     page.click("[data-test=swap]")

@@ -11,6 +11,8 @@ from typing import Any
 from trame.ui.html import DivLayout
 from trame_rca import module as rca_module
 from trame_server import Server
+from trame_server.protocol import CoreServer
+from wslink import register
 
 from CTQualityAssessmentLib.viewer.board import busy
 from CTQualityAssessmentLib.viewer.places import PLACES, PRESETS
@@ -70,6 +72,14 @@ def first_state(model: str | None) -> dict[str, Any]:
     }
 
 
+class _AskOnly(CoreServer):
+    """trame lets a page set all of the state, of which the server believes that it set it. Ours only ask."""
+
+    @register("trame.state.update")
+    def update_state(self, changes: object) -> None:
+        """Nothing."""
+
+
 def open_page(server: Server, model: str | None) -> None:
     """Give a server, not yet started, its page; the views come into it later.
 
@@ -79,6 +89,7 @@ def open_page(server: Server, model: str | None) -> None:
     """
     shown = first_state(model)
     server.state.update({"trame__title": "CT quality", "trame__favicon": None, **shown})
+    server.add_protocol_to_configure(_refuse_state)
     server.enable_module(rca_module)
     server.enable_module(MODULE)
     bindings = " ".join(f':{name}="{name}"' for name in shown)
@@ -86,3 +97,7 @@ def open_page(server: Server, model: str | None) -> None:
     with DivLayout(server, classes="ctqa-root") as layout:
         layout.root.add_child(_PAGE.format(bindings=bindings, views=views))
     server.state.trame__template_error = _LOST
+
+
+def _refuse_state(core: CoreServer) -> None:
+    core.__class__ = _AskOnly  # trame makes the object itself, and offers no other class for it

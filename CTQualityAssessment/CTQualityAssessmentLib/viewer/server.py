@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import os
 import signal
 import sys
 import tempfile
+import warnings
 import webbrowser
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -70,6 +72,10 @@ def run(start: Start) -> None:
         raise PathNotFoundError
     sys.argv = sys.argv[:1]  # trame reads options of its own there, among them one that opens other interfaces
     os.environ["WSLINK_WS_COMPRESS"] = "0"  # frames are compressed already
+    if os.environ.get("CTQA_TRACEBACK") != "1":
+        # Else whoever reaches the port writes into the terminal, and tracebacks quote names of files.
+        logging.getLogger().addHandler(logging.NullHandler())
+        warnings.simplefilter("ignore")
     gc.disable()  # until something is open: it would look through all that is loaded, and nothing of that is garbage
     try:
         asyncio.run(_serve(start))
