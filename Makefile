@@ -59,6 +59,7 @@ hardness: $(VENV)/.test-ready
 accuracy: $(VENV)/.test-ready
 	OMP_NUM_THREADS=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8589934592 $(BIN)/python -m Training.accuracy
 
-# 300 series on a real archive and cluster whose parts are killed at random; half an hour or more. Needs Orthanc.
+# 300 series on a real archive and cluster whose parts are killed at random; half an hour or more. Needs Orthanc. No run
+# of this length has been recorded yet.
 exactly-once: $(VENV)/.test-ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m Testing.pacs.exactly_once --series 300 --kills 15 --seed 1
