@@ -15,7 +15,7 @@ from CTQualityAssessmentLib.batch.errors import StaleRunError
 from CTQualityAssessmentLib.batch.output import BatchFolder
 from CTQualityAssessmentLib.batch.records import FAILED, SCORED, UNSCORED, Job, Settings, Study, StudyRecord
 from CTQualityAssessmentLib.batch.table import study_values
-from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.errors import CTQAError, is_out_of_memory
 
 if TYPE_CHECKING:
     from CTQualityAssessmentLib.measures import PhysicalMeasures
@@ -51,7 +51,9 @@ def do_study(study: Study, settings: Settings, source: str, out: str, run: str, 
         folder = BatchFolder(Path(out))
         check_place(folder, run, version, Path(source))
         model = loaded_model(settings)
-        return published(study, folder, run, lambda scratch: _read_and_assessed(study, settings, scratch, model, run))
+        return published(
+            study, folder, run, lambda scratch: _read_and_assessed(study, settings, folder, scratch, model, run)
+        )
 
     return guarded(work)
 
@@ -160,21 +162,38 @@ def published(
         reason = error.problem
     except Exception as error:
         reason = _fault(error)
+    _not_while_ending()
     # Where another run took over, it swept the scratch folder: whatever failed here says nothing of the study.
     return fail_study(study, folder.path, run, reason)
 
 
-def _read_and_assessed(study: Study, settings: Settings, scratch: Path, model: LoadedModel, run: str) -> StudyRecord:
+def _not_while_ending() -> None:
+    """Never come back where the process is ending: its exit takes temporary files and libraries away from a study that
+    still runs, which says nothing of the study. Whoever asked for it gives it to another worker."""
+    while not threading.main_thread().is_alive():
+        time.sleep(1)  # dask's threads end with the process
+
+
+def _read_and_assessed(
+    study: Study, settings: Settings, folder: BatchFolder, scratch: Path, model: LoadedModel, run: str
+) -> StudyRecord:
     from CTQualityAssessmentLib.reading import Wanted, read_volume
 
     started = time.monotonic()
     wanted = Wanted(("CT", "MR") if model.reads_volumes else ("CT",))
     volume = read_volume([Path(file) for file in study.files], series=study.series, wanted=wanted)
-    return assessed(study, volume, settings, scratch, model, run, started)[0]
+    return assessed(study, volume, settings, folder, scratch, model, run, started)[0]
 
 
 def assessed(
-    study: Job, volume: Volume, settings: Settings, scratch: Path, model: LoadedModel, run: str, started: float
+    study: Job,
+    volume: Volume,
+    settings: Settings,
+    folder: BatchFolder,
+    scratch: Path,
+    model: LoadedModel,
+    run: str,
+    started: float,
 ) -> tuple[StudyRecord, VolumeAssessment, PhysicalMeasures]:
     """Score and measure a volume and write every result that names no patient.
 
@@ -182,6 +201,7 @@ def assessed(
         study: what the volume is.
         volume: what was read.
         settings: how.
+        folder: the output folder, whose key makes the pseudonym of the scanner.
         scratch: an empty folder for the files.
         model: see :func:`loaded_model`.
         run: identifies the run of the program.
@@ -204,15 +224,21 @@ def assessed(
         run,
         SCORED if scored else UNSCORED,
         None if scored else max(sorted(set(refusals)), key=refusals.count),
-        study_values(assessment, measures),
+        study_values(assessment, measures, volume.origin.month, _unit(folder, volume)),
         round(time.monotonic() - started, 2),
     )
     return record, assessment, measures
 
 
+def _unit(folder: BatchFolder, volume: Volume) -> str | None:
+    device = volume.origin.device
+    parts = ("scanner", volume.facts.manufacturer, volume.facts.scanner_model, device)
+    return folder.name_of("\n".join(map(str, parts)).encode())[:6] if device else None
+
+
 def _fault(error: Exception) -> str:
     # Texts of foreign errors may hold paths or header values.
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if is_out_of_memory(error):
         return "The memory is not enough for this study."
     return f"An unexpected fault stopped the study ({_place(error)})."
 

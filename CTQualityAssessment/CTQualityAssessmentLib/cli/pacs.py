@@ -10,7 +10,16 @@ import typer
 
 from CTQualityAssessmentLib import __version__
 from CTQualityAssessmentLib.cli.application import app
-from CTQualityAssessmentLib.cli.studies import Workers, print_end, print_plan, run_entries, settings_of, write_group
+from CTQualityAssessmentLib.cli.studies import (
+    RecordPlace,
+    Workers,
+    filing_of,
+    print_end,
+    print_plan,
+    run_entries,
+    settings_of,
+    write_group,
+)
 from CTQualityAssessmentLib.cli.terminal import (
     EXIT_CANCELLED,
     EXIT_SOME_UNSCORED,
@@ -50,6 +59,12 @@ Dimse = Annotated[
 Ours = Annotated[str, typer.Option("--aet", help="With --dimse: our application entity title.")]
 Theirs = Annotated[str, typer.Option("--aec", help="With --dimse: that of the archive.")]
 Tls = Annotated[bool, typer.Option("--tls", help="With --dimse: encrypted, with the archive's certificate verified.")]
+MovePort = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=65535, help="With --dimse: port of ours that the archive sends to (C-MOVE), where it has no C-GET."
+    ),
+]
 Out = Annotated[Path, typer.Option(help="Folder for ledger and results; the same one goes on where it was stopped.")]
 Send = Annotated[
     str,
@@ -62,9 +77,14 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 WorkerCount = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Processes here; else as many as cores and memory allow.")
 ]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="A running dask scheduler, such as tls://host:8786, instead of processes."),
+]
 CaFile = Annotated[Path | None, typer.Option(help="Certificates (PEM) to trust, of the hospital's own authority.")]
 TrustNetwork = Annotated[
-    bool, typer.Option("--trust-network", help="Allow an unencrypted archive on another computer, see the README.")
+    bool,
+    typer.Option("--trust-network", help="Allow an unencrypted archive or scheduler on another computer."),
 ]
 Timeout = Annotated[float, typer.Option(min=1, metavar="S", help="Seconds without an answer until a request fails.")]
 Tries = Annotated[int, typer.Option(min=1, help="How often a request is made, with growing pauses between.")]
@@ -85,13 +105,16 @@ def score(
     aet: Ours = "CTQA",
     aec: Theirs = "ANY-SCP",
     tls: Tls = False,
+    move_port: MovePort = None,
     send: Send = "",
     model: Model = None,
     device: Device = "auto",
     workers: WorkerCount = None,
+    scheduler: Scheduler = None,
     no_figures: NoFigures = False,
     retry: Annotated[bool, typer.Option("--retry", help="Do the series again that failed before.")] = False,
     identify: Identify = False,
+    record: RecordPlace = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Tell what would be done; write and send nothing.")
     ] = False,
@@ -118,7 +141,7 @@ def score(
         from CTQualityAssessmentLib.pacs.query import parse_query
 
         kinds, wanted = kinds_of(send), parse_query(query)
-        address = address_of(url, dimse, aet, aec, tls, ca_file, trust_network, timeout, tries)
+        address = address_of(url, dimse, aet, aec, tls, move_port, ca_file, trust_network, timeout, tries)
         settings, statement = model_settings(model, device, not no_figures)
         output = BatchFolder(out.absolute())
         progress(0, 0, "Asking the archive")
@@ -127,15 +150,16 @@ def score(
         if dry_run:
             print_plan(plan_series(found, output, settings, kinds, retry), identify)
             return
-        with output.opened() as run:
+        with output.opened() as run, filing_of(record, output, settings) as filing:
             entries = plan_series(found, output, settings, kinds, retry)
-            task = task_of(address, output, run)
+            task, where = task_of(address, output, run), Workers(workers, scheduler, trust_network)
             try:
-                entries = run_entries(entries, settings, task, output, run, Workers(workers), progress, cancelled)
+                entries = run_entries(entries, settings, task, output, run, where, filing, progress, cancelled)
             except KeyboardInterrupt:
                 error_console.print("Stopped at once; finished series are kept, and the same command goes on.")
                 raise typer.Exit(EXIT_CANCELLED) from None
             write_group(entries, settings, output, statement, identify)
+            filing.settle(entry.record for entry in entries if entry.record)
         _print_sent(entries, kinds)
         print_end(entries, output)
         _exit(entries)
@@ -158,6 +182,7 @@ def address_of(
     aet: str,
     aec: str,
     tls: bool,
+    move_port: int | None,
     ca_file: Path | None,
     trust_network: bool,
     timeout: float,
@@ -170,7 +195,9 @@ def address_of(
     if (url is None) == (dimse is None):
         raise AddressError("Either --url or --dimse is needed.", "Tell where the archive is.")
     common = {"ca_file": ca_file, "trust_network": trust_network, "patience": Patience(timeout, tries)}
-    return dimse_address(dimse, aet, aec, tls=tls, **common) if dimse is not None else web_address(url, **common)
+    if dimse is None:
+        return web_address(url, **common)
+    return dimse_address(dimse, aet, aec, tls=tls, move_port=move_port, **common)
 
 
 def model_settings(model: str | None, device: str, figures: bool) -> tuple[Settings, str]:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from CTQualityAssessmentLib.calls import Cancelled, Progress, never, no_progress
+from CTQualityAssessmentLib.errors import is_out_of_memory
 from CTQualityAssessmentLib.reading.archive import unpacked
 from CTQualityAssessmentLib.reading.challenge import read_challenge
 from CTQualityAssessmentLib.reading.errors import (
@@ -20,7 +21,7 @@ from CTQualityAssessmentLib.reading.errors import (
     ReadingCancelledError,
     SeveralImagesError,
 )
-from CTQualityAssessmentLib.reading.facts import stack_exposures, stack_facts
+from CTQualityAssessmentLib.reading.facts import stack_exposures, stack_facts, stack_origin
 from CTQualityAssessmentLib.reading.files import ITK_SUFFIXES, NIFTI_SUFFIXES, TIFF_SUFFIXES, files_in, has_suffix
 from CTQualityAssessmentLib.reading.frames import Frame, read_frames
 from CTQualityAssessmentLib.reading.geometry import stack_affine
@@ -136,7 +137,9 @@ def read_stack(stack: Stack, others: tuple[str, ...], ignored: int, progress: Pr
     of_mr = facts.modality == "MR"
     try:
         hu, about_values = (read_signal if of_mr else read_hu)(stack, progress, cancelled)
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
         raise NotEnoughMemoryError from None
     left_out = (f"{ignored} file(s) that are no DICOM images were left out.",) if ignored else ()
     return Volume(
@@ -146,6 +149,7 @@ def read_stack(stack: Stack, others: tuple[str, ...], ignored: int, progress: Pr
         facts=facts,
         units=SIGNAL if of_mr else "HU",
         exposures=stack_exposures(stack),
+        origin=stack_origin(stack),
         warnings=(*others, *stack.notes, *left_out, *about_geometry, *about_values),
     )
 

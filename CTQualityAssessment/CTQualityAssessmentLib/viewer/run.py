@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from CTQualityAssessmentLib.denoising import DenoisingReport
-from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.measures import PhysicalMeasures
 from CTQualityAssessmentLib.reporting.measures_file import write_measures
 from CTQualityAssessmentLib.results import VolumeAssessment
 from CTQualityAssessmentLib.viewer.case import Case, Denoised
+from CTQualityAssessmentLib.viewer.errors import RunError, no_space
 from CTQualityAssessmentLib.viewer.transfers import EXPORT_FOLDER
 from CTQualityAssessmentLib.viewer.worker_process import WorkerProcess, python_environment
 from CTQualityAssessmentLib.volume import Volume
@@ -43,10 +43,6 @@ VOXELS = "hu.npy"
 _Result = TypeVar("_Result")
 
 
-class RunError(CTQAError):
-    """The worker, or the process that writes files, could not do it."""
-
-
 class Runs:
     """Assessments and measurements of the open case, one at a time, in folders below ``folder``."""
 
@@ -68,7 +64,7 @@ class Runs:
         """
 
         def request(**fields: Any) -> AssessRequest:
-            return AssessRequest(model=model, device=self._device, attention_stages=stages, **fields)
+            return AssessRequest(model=model, device=self._device, attention_stages=stages, preview=True, **fields)
 
         return await self._run(case, request, on_message, read_result)
 
@@ -214,8 +210,3 @@ class Runs:
                 await asyncio.to_thread(shutil.rmtree, before[1].parent, ignore_errors=True)
             self._exported[kind] = (of, folder / EXPORT_FOLDER)
             return folder / EXPORT_FOLDER
-
-
-def no_space() -> RunError:
-    """The disk is full, or the folder is gone."""
-    return RunError("The temporary folder cannot be written.", "Check that the disk is not full, and try again.")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from CTQualityAssessmentLib import __version__
+from CTQualityAssessmentLib.errors import is_out_of_memory
 from CTQualityAssessmentLib.worker.denoising import DenoisingWork
 from CTQualityAssessmentLib.worker.exchange import (
     read_second_volume,
@@ -24,7 +25,7 @@ from CTQualityAssessmentLib.worker.exchange import (
     write_measured,
     write_result,
 )
-from CTQualityAssessmentLib.worker.faults import describe, is_out_of_memory
+from CTQualityAssessmentLib.worker.faults import describe
 from CTQualityAssessmentLib.worker.protocol import (
     CLOSING_SECONDS,
     PROTOCOL,
@@ -231,6 +232,7 @@ class Worker:
                     cancelled=cancelled,
                     on_slice=on_slice,
                     told=Told(request.modality, request.organ),
+                    preview=request.preview,
                 )
                 return replace(found, warnings=(*found.warnings, *notes))
             except Exception as error:
