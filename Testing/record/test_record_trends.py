@@ -41,7 +41,7 @@ def test_a_planted_drift_is_found_in_its_month_and_a_steady_scanner_is_not(trend
 
 
 def test_a_department_without_drift_gets_no_alert():
-    """Alarms that cry every month are switched off. How often the rule errs: ``rule_errors``."""
+    """Alarms that cry every month are switched off. How often the rule errs: ``Testing.benchmarks.drift_rule``."""
     assert find_trends(department(7)).alerts == ()
 
 

@@ -1,4 +1,4 @@
-"""How often the drift rule errs, in simulated departments: ``python -m Testing.record.rule_errors [--departments 100]``.
+"""How often the drift rule errs, in simulated departments: ``python -m Testing.benchmarks.drift_rule``.
 
 Three scanners, 12 months, 20 series a scanner and month, as in ``simulated.py``. Prints the table that README shows.
 """
