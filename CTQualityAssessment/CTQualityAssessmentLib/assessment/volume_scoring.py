@@ -27,6 +27,7 @@ from CTQualityAssessmentLib.results import (
     grade,
     snap_score,
 )
+from CTQualityAssessmentLib.translation import marks_of
 from CTQualityAssessmentLib.volume import CanonicalSlices, Volume, grid_affine
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
     from CTQualityAssessmentLib.models import LoadedModel
     from CTQualityAssessmentLib.networks.slice_scorer import MapKey, SliceReading
 
-_NOT_RUN = Refusal("not-run", "The run was cancelled before this slice.")
+_ = marks_of(__file__)
+
+_NOT_RUN = Refusal("not-run", _("The run was cancelled before this slice."))
 
 
 def _no_slice(found: SliceAssessment) -> None:
@@ -94,7 +97,7 @@ def assess_volume(
     maps = _MapGrids(slices, model)
     seconds = {"prepare": 0.0, "network": 0.0}
     partial = False
-    progress(0, count, "Assessing slices")
+    progress(0, count, _("Assessing slices"))
     for first in range(0, count, batch_size):
         if cancelled():
             partial = True
@@ -118,7 +121,7 @@ def assess_volume(
                 results[p.index] = _refused(volume, p.index, p.body_fraction, p.refusal)
         for p in prepared:
             on_slice(results[p.index])
-        progress(min(first + batch_size, count), count, "Assessing slices")
+        progress(min(first + batch_size, count), count, _("Assessing slices"))
 
     seconds["total"] = time.monotonic() - started
     return replace(
@@ -208,7 +211,7 @@ def _slices_of(
     results = []
     for n, p in enumerate(prepared):
         if novelty[n] is not None and novelty[n] > 1:
-            reason = Refusal("out-of-distribution", "The slice is unlike everything the model was trained on.")
+            reason = Refusal("out-of-distribution", _("The slice is unlike everything the model was trained on."))
             results.append(_refused(volume, p.index, p.body_fraction, reason, novelty[n]))
             continue
         score = float(reading.scores[n])
@@ -286,12 +289,14 @@ def _warnings(volume: Volume, slices: CanonicalSlices, model: LoadedModel) -> tu
     found = []
     if not model.reads_volumes and max(slices.hu.shape[1:]) != model.input_size:
         found.append(
-            f"Slices of {slices.hu.shape[2]} x {slices.hu.shape[1]} pixels were resampled to the {model.input_size} "
-            "pixels that the model was trained at, which changes their noise."
+            _(
+                "Slices of {columns} x {rows} pixels were resampled to the {input_size} pixels that the model was "
+                "trained at, which changes their noise."
+            ).format(columns=slices.hu.shape[2], rows=slices.hu.shape[1], input_size=model.input_size)
         )
     normal = slices.ijk_to_ras[:3, 2] / np.linalg.norm(slices.ijk_to_ras[:3, 2])
     if abs(normal[2]) < 0.7:
-        found.append("The slices are not axial; the model was trained on axial slices.")
+        found.append(_("The slices are not axial; the model was trained on axial slices."))
     return tuple(found)
 
 

@@ -23,6 +23,9 @@ from CTQualityAssessmentLib.mrml.scene import batch, nodes_of_class
 from CTQualityAssessmentLib.mrml.subject_hierarchy import place_beside
 from CTQualityAssessmentLib.mrml.tables import add_slice_table, add_summary_table, add_threshold_table
 from CTQualityAssessmentLib.results import VolumeAssessment
+from CTQualityAssessmentLib.translation import texts_of
+
+_ = texts_of(__file__)
 
 #: Node reference from the parameters to the assessed volume; the other references are "CTQA." and a field's name.
 _VOLUME = "CTQA.volume"
@@ -192,7 +195,7 @@ def _by_role(nodes: AssessmentNodes) -> list[tuple[str, Sequence[slicer.vtkMRMLN
 
 
 def _add_parameters(scene: slicer.vtkMRMLScene, assessment: VolumeAssessment) -> slicer.vtkMRMLScriptedModuleNode:
-    node = scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", "Quality parameters")
+    node = scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", _("Quality parameters"))
     node.SetAttribute(_IS_ASSESSMENT, assessment.schema_version)
     model = assessment.model
     values = {
@@ -213,6 +216,6 @@ def _add_parameters(scene: slicer.vtkMRMLScene, assessment: VolumeAssessment) ->
 
 
 def _add_result(scene: slicer.vtkMRMLScene, assessment: VolumeAssessment) -> slicer.vtkMRMLTextNode:
-    node = scene.AddNewNodeByClass("vtkMRMLTextNode", "Quality result")
+    node = scene.AddNewNodeByClass("vtkMRMLTextNode", _("Quality result"))
     node.SetText(json.dumps(assessment.to_dict(), allow_nan=False))
     return node

@@ -19,7 +19,10 @@ from CTQualityAssessmentLib.mrml.scene import batch, nodes_of_class
 from CTQualityAssessmentLib.mrml.subject_hierarchy import place_beside
 from CTQualityAssessmentLib.mrml.tables import add_before_after_table
 from CTQualityAssessmentLib.mrml.volume_nodes import add_image, add_scalar_volume, add_volume, ijk_to_ras, show_as_ct
+from CTQualityAssessmentLib.translation import texts_of
 from CTQualityAssessmentLib.volume import Volume
+
+_ = texts_of(__file__)
 
 #: Node reference of a denoised volume and of a residual to what they were made from.
 SOURCE_ROLE = "CTQA.denoisedFrom"
@@ -76,11 +79,15 @@ def add_denoised(
     _check_shape(source, denoised.hu.shape)
     # The node's own matrix and transform: a Volume is in world coordinates, with the transform in it.
     grid = ijk_to_ras(source)
-    node = add_volume(scene, Volume(denoised.hu, grid, denoised.acquisition_axis), f"{source.GetName()} denoised")
+    node = add_volume(
+        scene, Volume(denoised.hu, grid, denoised.acquisition_axis), _("{name} denoised").format(name=source.GetName())
+    )
     made = [node]
     taken = None
     if residual is not None:
-        taken = add_scalar_volume(scene, np.asarray(residual.hu), grid, f"{source.GetName()} residual")
+        taken = add_scalar_volume(
+            scene, np.asarray(residual.hu), grid, _("{name} residual").format(name=source.GetName())
+        )
         taken.GetDisplayNode().SetAndObserveColorNodeID(difference_colour_node(scene).GetID())
         set_half_width(taken, _RESIDUAL_HALF_WIDTH_HU)
         made.append(taken)
@@ -119,7 +126,8 @@ def put_denoised(
         node = earlier.volume if earlier is not None else None
         if node is None:
             node = show_as_ct(
-                add_image(scene, image, ijk_to_ras(source), f"{source.GetName()} denoised"), acquisition_axis
+                add_image(scene, image, ijk_to_ras(source), _("{name} denoised").format(name=source.GetName())),
+                acquisition_axis,
             )
             _take_window(node, source)
         else:
@@ -127,7 +135,7 @@ def put_denoised(
         _say_what_made_it(node, source, report)
         if earlier is not None:
             remove_nodes(scene, [one for one in earlier.made() if one is not node])
-        text = scene.AddNewNodeByClass("vtkMRMLTextNode", "Denoising result")
+        text = scene.AddNewNodeByClass("vtkMRMLTextNode", _("Denoising result"))
         text.SetAttribute(_IS_REPORT, report.schema_version)
         text.SetText(json.dumps(report.to_dict(), allow_nan=False))
         text.SetNodeReferenceID(SOURCE_ROLE, source.GetID())
@@ -202,7 +210,8 @@ def _check_shape(source: slicer.vtkMRMLScalarVolumeNode, shape: tuple[int, ...])
     image = source.GetImageData()
     if image is None or tuple(reversed(image.GetDimensions())) != shape:
         raise UnsuitableNodeError(
-            "The volume was changed while it was denoised.", "Denoise it again, or choose the volume that was denoised."
+            _("The volume was changed while it was denoised."),
+            _("Denoise it again, or choose the volume that was denoised."),
         )
 
 

@@ -13,7 +13,10 @@ from CTQualityAssessmentLib.denoising import Finding, Findings
 from CTQualityAssessmentLib.mrml.scene import batch
 from CTQualityAssessmentLib.mrml.subject_hierarchy import place_beside
 from CTQualityAssessmentLib.mrml.volume_nodes import ijk_to_ras, ijk_to_world
+from CTQualityAssessmentLib.translation import texts_of
 from CTQualityAssessmentLib.volume import Volume
+
+_ = texts_of(__file__)
 
 #: Node reference of a box to the volume that was denoised, and the attribute that tells its side.
 FOUND_IN_ROLE, SIDE = "CTQA.foundIn", "CTQA.findingSide"
@@ -59,7 +62,7 @@ def _boxes(
         high = np.array([one.right - 0.5, one.bottom - 0.5, one.last_slice + 0.5])
         frame = axes.copy()
         frame[:3, 3] = (to_node @ np.append((low + high) / 2, 1.0))[:3]
-        roi = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", f"{side} {number} ({one.probability:.0%})")
+        roi = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", _name(side, number, one.probability))
         roi.SetAndObserveObjectToNodeMatrix(slicer.util.vtkMatrixFromArray(frame))
         roi.SetSize(*((high - low) * lengths))
         roi.SetLocked(True)
@@ -72,3 +75,8 @@ def _boxes(
         display.SetSelectedColor(*_COLOURS[side])
         made.append(roi)
     return made
+
+
+def _name(side: str, number: int, probability: float) -> str:
+    text = _("before {number} ({probability})") if side == "before" else _("after {number} ({probability})")
+    return text.format(number=number, probability=f"{probability:.0%}")

@@ -8,6 +8,9 @@ import vtk
 from CTQualityAssessmentLib.mrml.plots import add_chart, add_score_series
 from CTQualityAssessmentLib.mrml.scene import batch
 from CTQualityAssessmentLib.results import SliceAssessment
+from CTQualityAssessmentLib.translation import said, texts_of
+
+_ = texts_of(__file__)
 
 
 class LiveScores:
@@ -18,13 +21,13 @@ class LiveScores:
 
     def __init__(self, scene: slicer.vtkMRMLScene) -> None:
         with batch(scene):
-            self.table: slicer.vtkMRMLTableNode = scene.AddNewNodeByClass("vtkMRMLTableNode", "Quality, running")
+            self.table: slicer.vtkMRMLTableNode = scene.AddNewNodeByClass("vtkMRMLTableNode", _("Quality, running"))
             self.table.SetUseColumnTitleAsColumnHeader(True)
             self._index, self._score, self._grade = vtk.vtkIntArray(), vtk.vtkDoubleArray(), vtk.vtkStringArray()
             columns = (
-                (self._index, "slice", "Slice"),
-                (self._score, "score", "Score (0-4)"),
-                (self._grade, "grade", "Grade"),
+                (self._index, "slice", _("Slice")),
+                (self._score, "score", _("Score (0-4)")),
+                (self._grade, "grade", _("Grade")),
             )
             for array, name, title in columns:
                 array.SetName(name)
@@ -41,7 +44,8 @@ class LiveScores:
         """Add a row; :meth:`show` makes views notice."""
         self._index.InsertNextValue(found.index)
         self._score.InsertNextValue(float("nan") if found.score is None else round(found.score, 2))
-        self._grade.InsertNextValue(found.grade or (found.refusal.reason.replace('"', "'") if found.refusal else ""))
+        reason = found.refusal.reason if found.refusal else ""
+        self._grade.InsertNextValue(said(found.grade or reason).replace('"', "'"))
 
     def show(self) -> None:
         """Make views notice the rows that were appended: once for many rows, because views repaint each time."""

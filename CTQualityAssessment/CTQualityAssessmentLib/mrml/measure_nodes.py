@@ -9,6 +9,9 @@ import slicer
 from CTQualityAssessmentLib.measures import PhysicalMeasures
 from CTQualityAssessmentLib.mrml.scene import nodes_of_class
 from CTQualityAssessmentLib.mrml.subject_hierarchy import place_beside
+from CTQualityAssessmentLib.translation import texts_of
+
+_ = texts_of(__file__)
 
 _VOLUME = "CTQA.volume"
 _IS_MEASURES = "CTQA.measures"
@@ -19,7 +22,7 @@ def add_measures(
 ) -> slicer.vtkMRMLTextNode:
     """Keep measures with their volume; earlier ones of the same volume are replaced."""
     remove_measures(scene, volume_node)
-    node = scene.AddNewNodeByClass("vtkMRMLTextNode", "Physical measures")
+    node = scene.AddNewNodeByClass("vtkMRMLTextNode", _("Physical measures"))
     node.SetAttribute(_IS_MEASURES, measures.schema_version)
     node.SetText(json.dumps(measures.to_dict(), allow_nan=False))
     node.SetNodeReferenceID(_VOLUME, volume_node.GetID())

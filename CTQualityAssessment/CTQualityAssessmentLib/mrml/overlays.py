@@ -23,8 +23,22 @@ from CTQualityAssessmentLib.mrml.colour_nodes import attention_colour_node, qual
 from CTQualityAssessmentLib.mrml.errors import AssessmentMismatchError
 from CTQualityAssessmentLib.mrml.legend import add_legend
 from CTQualityAssessmentLib.mrml.volume_nodes import add_scalar_volume, ijk_to_ras
-from CTQualityAssessmentLib.results import MAP_KINDS, MAX_SCORE, AttentionMap, Geometry, VolumeAssessment, VolumeMap
+from CTQualityAssessmentLib.results import (
+    MAP_KINDS,
+    MAX_SCORE,
+    AttentionMap,
+    Geometry,
+    VolumeAssessment,
+    VolumeMap,
+    map_of_title,
+)
+from CTQualityAssessmentLib.translation import said, texts_of
 from CTQualityAssessmentLib.volume import CanonicalSlices, Volume, grid_affine
+
+_ = texts_of(__file__)
+
+#: Node attribute of an overlay: what it shows, in words that are the same in every language.
+_SHOWS = "CTQA.overlay"
 
 #: Voxel value where there is nothing to show. Scores and attention are never negative.
 NO_VALUE = -1.0
@@ -96,9 +110,9 @@ def add_quality_overlay(
     body: NDArray[np.bool_],
 ) -> slicer.vtkMRMLScalarVolumeNode:
     """The node "Quality": score 0 to 4 in colour inside the patient, clear elsewhere; see :func:`quality_map`."""
-    node = _add_overlay(scene, volume_node, assessment.geometry, quality_map(assessment, body), "Quality")
+    node = _add_overlay(scene, volume_node, assessment.geometry, quality_map(assessment, body), _("Quality"))
     _show(node, quality_colour_node(scene), 0.0, MAX_SCORE, visible_from=NO_VALUE / 2)
-    add_legend(scene, node, "Quality", label_count=5, on_left=False)
+    add_legend(scene, node, _("Quality"), label_count=5, on_left=False)
     return node
 
 
@@ -115,9 +129,10 @@ def add_attention_overlay(
     """
     values = np.where(np.isfinite(attention.values), attention.values, np.float32(NO_VALUE)).astype(np.float32)
     grid = GridMap(values, attention.ijk_to_ras)
-    node = _add_overlay(scene, volume_node, assessment.geometry, grid, attention.title)
+    node = _add_overlay(scene, volume_node, assessment.geometry, grid, map_words(attention.title))
+    node.SetAttribute(_SHOWS, attention.title)
     _show(node, attention_colour_node(scene), 1.0, upper, visible_from=1.0 + 0.1 * (upper - 1.0))
-    add_legend(scene, node, MAP_KINDS[attention.kind].title, label_count=3, on_left=True)
+    add_legend(scene, node, said(MAP_KINDS[attention.kind].title), label_count=3, on_left=True)
     return node
 
 
@@ -129,12 +144,33 @@ def add_volume_map(
 ) -> slicer.vtkMRMLScalarVolumeNode:
     """A map in 3D of a network that reads volumes, on its own coarse grid: "Score map" or "Weights of the score"."""
     grid = GridMap(found.values, found.ijk_to_ras)
-    node = _add_overlay(scene, volume_node, assessment.geometry, grid, found.title)
+    node = _add_overlay(scene, volume_node, assessment.geometry, grid, said(found.title))
+    node.SetAttribute(_SHOWS, found.title)
     if found.name == "score":
         _show(node, quality_colour_node(scene), 0.0, MAX_SCORE, visible_from=NO_VALUE / 2)
     else:
         _show(node, attention_colour_node(scene), 0.0, 1.0, visible_from=0.05)
     return node
+
+
+def shown_map(overlay: slicer.vtkMRMLScalarVolumeNode) -> str:
+    """Which map an overlay shows, as :attr:`AttentionMap.title` says it, whatever the node is called by now.
+
+    Scenes of earlier versions have nothing but the name.
+    """
+    return overlay.GetAttribute(_SHOWS) or overlay.GetName()
+
+
+def map_words(title: str) -> str:
+    """The title of a map in the reader's language."""
+    named = map_of_title(title)
+    if named is None:
+        return title
+    kind, name, stage = named
+    words = {"kind": said(MAP_KINDS[kind].title), "name": said(name)}
+    if stage is None:
+        return _("{kind} {name}").format(**words)
+    return _("{kind} {name} stage {stage}").format(**words, stage=stage)
 
 
 def set_overlay_threshold(overlay: slicer.vtkMRMLScalarVolumeNode, threshold: float, quality: bool) -> None:

@@ -20,6 +20,7 @@ from CTQualityAssessmentLib.panel.volume_facts import acquisition_facts
 from CTQualityAssessmentLib.panel.voxel_transfer import VoxelArrival, VoxelTransfer, volume_key
 from CTQualityAssessmentLib.panel.worker_process import WorkerProcess
 from CTQualityAssessmentLib.panel.worker_run import STEP_MS, Job, OnProgress, WorkerRun
+from CTQualityAssessmentLib.translation import said, told
 from CTQualityAssessmentLib.worker.exchange import DENOISED, read_denoising
 from CTQualityAssessmentLib.worker.protocol import DenoiseRequest
 
@@ -166,9 +167,9 @@ class DenoisingRun(WorkerRun[_DenoiseJob]):
     def received(self, job: _DenoiseJob, kind: str, message: dict[str, Any]) -> None:
         """A message of the worker."""
         if kind == "progress" and job.cancelled_at is None:
-            self._on_progress(message["done"], message["total"], message["message"], message["eta_s"])
+            self._on_progress(message["done"], message["total"], said(message["message"]), message["eta_s"])
         elif kind == "note" and job.cancelled_at is None:
-            self._on_progress(0, 0, message["text"], None)
+            self._on_progress(0, 0, said(message["text"]), None)
         elif kind == "denoised":
             self._take(job)
         elif kind == "done":
@@ -177,7 +178,11 @@ class DenoisingRun(WorkerRun[_DenoiseJob]):
                 self._examined(job)
         elif kind == "error":
             cancelled = message["kind"] == "cancelled"
-            text = _("Cancelled; nothing was kept.") if cancelled else f"{message['problem']} {message['advice']}"
+            text = (
+                _("Cancelled; nothing was kept.")
+                if cancelled
+                else f"{said(message['problem'])} {said(message['advice'])}"
+            )
             self._conclude(job, text, "" if cancelled else self.worker.log)
 
     def watch(self, job: _DenoiseJob) -> None:
@@ -211,7 +216,7 @@ class DenoisingRun(WorkerRun[_DenoiseJob]):
             job.arrival = VoxelArrival(job.path / DENOISED, shape)
         except CTQAError as error:
             self.ask_to_cancel(job)
-            self._conclude(job, str(error))
+            self._conclude(job, told(error))
             return
         self._timer.start(STEP_MS)
 
@@ -233,7 +238,7 @@ class DenoisingRun(WorkerRun[_DenoiseJob]):
             job.made = put_denoised(node.GetScene(), node, image, axis, job.report)
         except CTQAError as error:
             self.ask_to_cancel(job)
-            self._conclude(job, str(error))
+            self._conclude(job, told(error))
             return
         self._timer.start(self.watch_ms)
         self._on_voxels(job.made)
@@ -246,7 +251,7 @@ class DenoisingRun(WorkerRun[_DenoiseJob]):
         try:
             report = read_denoising(job.path)
         except CTQAError as error:
-            self._conclude(job, str(error))
+            self._conclude(job, told(error))
             return
         job.made = keep_examination(node.GetScene(), node, report, before_after_rows(report))
         self._conclude(job, _not_examined() if partial else "")

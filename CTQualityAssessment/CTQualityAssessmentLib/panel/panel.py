@@ -32,6 +32,7 @@ from CTQualityAssessmentLib.panel.report_section import ReportSection
 from CTQualityAssessmentLib.panel.results_section import TIME_POINT, ResultsSection
 from CTQualityAssessmentLib.panel.shortcuts import NEXT_WORST, PLAIN_IMAGE, PREVIOUS_WORST, Shortcuts
 from CTQualityAssessmentLib.panel.volume_section import VolumeSection
+from CTQualityAssessmentLib.translation import told
 
 if TYPE_CHECKING:
     from types import SimpleNamespace
@@ -191,7 +192,7 @@ class Panel(VTKObservationMixin):
         try:
             yield
         except CTQAError as error:
-            self.ui.statusLabel.text = str(error)
+            self.ui.statusLabel.text = told(error)
         except Exception as error:
             logging.exception("CTQualityAssessment: unexpected fault")
             self.ui.statusLabel.text = _("An unexpected fault ({kind}); the Python console shows where.").format(

@@ -23,6 +23,7 @@ from CTQualityAssessmentLib.panel.voxel_transfer import VoxelTransfer
 from CTQualityAssessmentLib.panel.worker_process import WorkerProcess
 from CTQualityAssessmentLib.panel.worker_run import Job, OnProgress, WorkerRun
 from CTQualityAssessmentLib.results import Refusal, SliceAssessment, VolumeAssessment
+from CTQualityAssessmentLib.translation import said, told
 from CTQualityAssessmentLib.volume import Volume
 from CTQualityAssessmentLib.worker.exchange import read_result
 from CTQualityAssessmentLib.worker.protocol import AssessRequest
@@ -192,18 +193,18 @@ class AssessmentRun(WorkerRun[_AssessJob]):
     def received(self, job: _AssessJob, kind: str, message: dict[str, Any]) -> None:
         """A message of the worker."""
         if kind == "progress" and job.cancelled_at is None:
-            self._on_progress(message["done"], message["total"], message["message"], message["eta_s"])
+            self._on_progress(message["done"], message["total"], said(message["message"]), message["eta_s"])
         elif kind == "begun":
             job.begun = VolumeAssessment.from_dict(message["assessment"])
         elif kind == "slice":
             job.add(message["slice"])
         elif kind == "note" and job.cancelled_at is None:
-            self._on_progress(0, 0, message["text"], None)
+            self._on_progress(0, 0, said(message["text"]), None)
         elif kind == "done":
             self._read_result(job)
         elif kind == "error":
             cancelled = message["kind"] == "cancelled"
-            text = _("Cancelled.") if cancelled else f"{message['problem']} {message['advice']}"
+            text = _("Cancelled.") if cancelled else f"{said(message['problem'])} {said(message['advice'])}"
             self._end(RunEnd(message=text, log="" if cancelled else self.worker.log))
 
     def failed(self, job: _AssessJob, message: str) -> None:
@@ -236,7 +237,7 @@ class AssessmentRun(WorkerRun[_AssessJob]):
         try:
             self._show_result(job, read_result(job.path))
         except CTQAError as error:
-            self._end(RunEnd(message=str(error)))
+            self._end(RunEnd(message=told(error)))
 
     def _show_result(self, job: _AssessJob, assessment: VolumeAssessment) -> None:
         node = job.request.node

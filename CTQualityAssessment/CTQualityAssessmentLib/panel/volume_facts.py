@@ -23,6 +23,7 @@ from CTQualityAssessmentLib.mrml.volume_nodes import (
 )
 from CTQualityAssessmentLib.reading.hounsfield import judge, sample
 from CTQualityAssessmentLib.reporting.words import FACT_LABELS, fact_text
+from CTQualityAssessmentLib.translation import told
 from CTQualityAssessmentLib.volume import AcquisitionFacts, Volume
 
 #: Fewer slices than this are a scout or a single image.
@@ -48,7 +49,7 @@ def volume_facts(node: slicer.vtkMRMLScalarVolumeNode) -> VolumeFacts:
         check_scalar_volume(node)
         matrix, axis = node_grid(node)
     except CTQAError as error:
-        return VolumeFacts((), (), str(error))
+        return VolumeFacts((), (), told(error))
     facts, about_headers = acquisition_facts(node)
     voxels, said = voxels_in(node.GetImageData()), node_warnings(node)
     # One look at each voxel: this runs in the window, whenever a volume is chosen.

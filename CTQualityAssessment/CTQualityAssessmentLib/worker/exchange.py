@@ -17,8 +17,11 @@ from CTQualityAssessmentLib.denoising import DenoisingReport
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.measures import PhysicalMeasures
 from CTQualityAssessmentLib.results import AttentionMap, VolumeAssessment, VolumeMap
+from CTQualityAssessmentLib.translation import marks_of
 from CTQualityAssessmentLib.volume import AcquisitionFacts, SliceExposure, Volume
 from CTQualityAssessmentLib.worker.protocol import SubtractRequest, VolumeRequest
+
+_ = marks_of(__file__)
 
 ASSESSMENT = "assessment.json"
 ATTENTION = "attention.npz"
@@ -35,7 +38,8 @@ class ExchangeError(CTQAError):
 
     def __init__(self) -> None:
         super().__init__(
-            "A temporary file of the run is missing or damaged.", "Check that the disk is not full, and run again."
+            _("A temporary file of the run is missing or damaged."),
+            _("Check that the disk is not full, and run again."),
         )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from CTQualityAssessmentLib import __version__
+from CTQualityAssessmentLib.translation import marks_of
 from CTQualityAssessmentLib.worker.denoising import DenoisingWork
 from CTQualityAssessmentLib.worker.exchange import (
     read_second_volume,
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from CTQualityAssessmentLib.models import LoadedModel
     from CTQualityAssessmentLib.results import SliceAssessment, VolumeAssessment
     from CTQualityAssessmentLib.volume import Volume
+
+_ = marks_of(__file__)
 
 Send = Callable[[dict[str, Any]], None]
 _REQUESTS: dict[str, type[VolumeRequest]] = {
@@ -136,7 +139,7 @@ class Worker:
         started = time.perf_counter()
         volume = self._read(request, progress, cancelled)
         read_s = round(time.perf_counter() - started, 3)
-        progress(0, 0, "Loading the model")
+        progress(0, 0, _("Loading the model"))
         assessment = self._score(request, volume, progress, cancelled)
         assessment = replace(assessment, timings_s={"read": read_s, **assessment.timings_s})
         if assessment.partial and all(one.refusal and one.refusal.code == "not-run" for one in assessment.slices):
@@ -176,7 +179,7 @@ class Worker:
                 raise RunCancelledError
             told(done, total, message)
 
-        progress(0, 0, "Comparing")
+        progress(0, 0, _("Comparing"))
         first, second = read_volume_file(request), read_second_volume(request)
         write_difference(Path(request.folder), volume_difference(first, second, progress=progress))
         self._send({"t": "done", "id": request.id, "partial": False, "folder": request.folder})
@@ -239,10 +242,10 @@ class Worker:
                 error.__traceback__ = None  # it holds the tensors that did not fit
             if batch > 1:
                 batch //= 2
-                notes = [f"The memory was short, so {batch} slice(s) at a time were assessed."]
+                notes = [_("The memory was short, so {batch} slice(s) at a time were assessed.").format(batch=batch)]
             else:
                 device, self._model = "cpu", None
-                notes = ["The memory of the graphics card was short, so the slices were assessed on the CPU."]
+                notes = [_("The memory of the graphics card was short, so the slices were assessed on the CPU.")]
             self._send({"t": "note", "id": request.id, "text": notes[0]})
 
     def _loaded(self, name: str | None, device: str) -> LoadedModel:

@@ -58,9 +58,12 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.translation import marks_of
 
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
+
+_ = marks_of(__file__)
 
 PROTOCOL = 1
 #: How long the worker takes at most to end once its input is closed.
@@ -82,14 +85,18 @@ class BadRequestError(CTQAError):
     """A message that does not follow the protocol: a fault of the host, not of its user."""
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"The request to the worker is wrong: {what}.", "Report this as a fault.")
+        super().__init__(
+            _("The request to the worker is wrong: {what}.").format(what=what), _("Report this as a fault.")
+        )
 
 
 class RunCancelledError(CTQAError):
     """A run was stopped before there was anything to keep."""
 
     def __init__(self) -> None:
-        super().__init__("The run was cancelled before there was anything to keep.", "Start again when you are ready.")
+        super().__init__(
+            _("The run was cancelled before there was anything to keep."), _("Start again when you are ready.")
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
