@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -337,20 +338,25 @@ class VolumeAssessment:
 
 def known_fields(kind: type, item: dict[str, Any]) -> dict[str, Any]:
     """The values that a dataclass has a field for; what a later version added is passed over."""
-    return {f.name: item[f.name] for f in fields(kind) if f.name in item}
+    return {name: item[name] for name in _field_names(kind) if name in item}
+
+
+@cache
+def _field_names(kind: type) -> tuple[str, ...]:
+    return tuple(one.name for one in fields(kind))
 
 
 def asdict_without(value: Any, *names: str) -> dict[str, Any]:
     """``dataclasses.asdict`` without the named top-level fields and without copying them."""
-    shallow = {k: v for k, v in vars(value).items() if k not in names}
-    return {k: _plain(v) for k, v in shallow.items()}
+    return {name: _plain(one) for name, one in vars(value).items() if name not in names}
 
 
 def _plain(value: Any) -> Any:
-    if hasattr(value, "__dataclass_fields__"):
-        return {k: _plain(v) for k, v in asdict(value).items()}
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
+    # Not by dataclasses.asdict, whose deep copies of a volume's slices hold a window for a moment.
     if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
+        return [one if isinstance(one, float) else _plain(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: _plain(one) for name, one in vars(value).items()}
     return value

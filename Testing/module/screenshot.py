@@ -54,7 +54,7 @@ def main(folder: Path, models: str = "") -> None:
         clock.tell("torch and the first slice")
         wait(lambda: not panel.assess.run.busy)
         clock.tell("the other slices")
-        panel.results.jump_to_rank(0)
+        panel.jumps.jump_to_rank(0)
         panel.overlays.choose("Attention focus stage 3")
         ui.denoiseButton.click()
         wait(lambda: panel.denoise.nodes is not None)

@@ -116,7 +116,7 @@ def test_parts_of_a_result_that_a_user_deletes_by_hand_are_noticed(window):
     window.scene.RemoveNode(nodes.slice_table)
     assert window.ui.tableView.mrmlTableNode() is None
     window.ui.worstButton.click()
-    assert window.panel.results.current_slice() == 1
+    assert window.panel.jumps.current_slice() == 1
     window.ui.removeResultsButton.click()
     assert find_assessments(window.scene, node) == []
 

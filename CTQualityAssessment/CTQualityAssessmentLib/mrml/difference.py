@@ -77,7 +77,7 @@ def is_difference(node: slicer.vtkMRMLNode) -> bool:
 
 
 def find_differences(
-    scene: slicer.vtkMRMLScene, first: slicer.vtkMRMLScalarVolumeNode
+    scene: slicer.vtkMRMLScene, first: slicer.vtkMRMLScalarVolumeNode | None
 ) -> list[slicer.vtkMRMLScalarVolumeNode]:
     """The differences of other volumes to this one."""
     return [
@@ -92,6 +92,6 @@ def second_of(node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarVolum
     return node.GetNodeReference(_SECOND)
 
 
-def remove_differences(scene: slicer.vtkMRMLScene, first: slicer.vtkMRMLScalarVolumeNode) -> None:
+def remove_differences(scene: slicer.vtkMRMLScene, first: slicer.vtkMRMLScalarVolumeNode | None) -> None:
     """Take the differences to this volume away; harmless where there are none."""
     remove_nodes(scene, find_differences(scene, first))

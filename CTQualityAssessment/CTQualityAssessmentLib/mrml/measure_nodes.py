@@ -38,21 +38,24 @@ def measures_from_scene(
     Raises:
         ValueError: they were written by a version with another schema.
     """
-    for node in _nodes(scene, volume_node):
+    for node in find_measures(scene, volume_node):
         return PhysicalMeasures.from_dict(json.loads(node.GetText()))
     return None
 
 
-def remove_measures(scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
+def remove_measures(scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
     """Take the kept measures of a volume away; harmless where there are none."""
-    for node in _nodes(scene, volume_node):
+    for node in find_measures(scene, volume_node):
         storage = node.GetStorageNode()
         if storage is not None:
             scene.RemoveNode(storage)
         scene.RemoveNode(node)
 
 
-def _nodes(scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLScalarVolumeNode) -> list[slicer.vtkMRMLTextNode]:
+def find_measures(
+    scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLScalarVolumeNode | None
+) -> list[slicer.vtkMRMLTextNode]:
+    """The text nodes with measures of a volume. None: of volumes that are no longer in the scene."""
     return [
         node
         for node in nodes_of_class(scene, "vtkMRMLTextNode")

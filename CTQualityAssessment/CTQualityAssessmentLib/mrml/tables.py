@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 import vtk
+from vtk.util.numpy_support import numpy_to_vtk
 
 from CTQualityAssessmentLib.results import FAIR_SCORE, VolumeAssessment
 from CTQualityAssessmentLib.translation import said, texts_of
@@ -35,7 +36,8 @@ def add_slice_table(scene: slicer.vtkMRMLScene, assessment: VolumeAssessment) ->
     ``entropy`` (bits), ``novelty``, ``body`` (%), ``refusal``.
     """
     slices = assessment.slices
-    first = np.array(slices[0].centre_ras)
+    centres = np.array([s.centre_ras for s in slices])
+    positions = np.linalg.norm(centres - centres[0], axis=1).tolist()
     return _add_table(
         scene,
         _("Quality of slices"),
@@ -45,7 +47,7 @@ def add_slice_table(scene: slicer.vtkMRMLScene, assessment: VolumeAssessment) ->
                 "position",
                 _("Position"),
                 "mm",
-                [float(np.linalg.norm(np.array(s.centre_ras) - first)) for s in slices],
+                positions,
                 1,
             ),
             _Column("score", _("Score (0-4)"), "", [s.score for s in slices], 2),
@@ -139,17 +141,15 @@ def _add_table(scene: slicer.vtkMRMLScene, name: str, columns: Sequence[_Column]
 
 
 def _vtk_array(column: _Column) -> vtk.vtkAbstractArray:
-    if column.digits is not None:
-        array = vtk.vtkDoubleArray()
-        values = [float("nan") if v is None else round(float(v), column.digits) for v in column.values]
-    elif isinstance(column.values[0], str):
+    if column.digits is None and isinstance(column.values[0], str):
         array = vtk.vtkStringArray()
-        values = [" ".join(v.replace('"', "'").split()) for v in column.values]
+        array.SetNumberOfValues(len(column.values))
+        for row, value in enumerate(column.values):
+            array.SetValue(row, " ".join(value.replace('"', "'").split()))
+    elif column.digits is None:
+        array = numpy_to_vtk(np.array(column.values, dtype=np.int32), deep=True)
     else:
-        array = vtk.vtkIntArray()
-        values = list(column.values)
+        values = np.array([np.nan if one is None else one for one in column.values], dtype=np.float64)
+        array = numpy_to_vtk(np.round(values, column.digits), deep=True)
     array.SetName(column.name)
-    array.SetNumberOfValues(len(values))
-    for row, value in enumerate(values):
-        array.SetValue(row, value)
     return array

@@ -133,7 +133,9 @@ def add_time_series(
     return nodes
 
 
-def find_time_series(scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLScalarVolumeNode) -> TimeSeriesNodes | None:
+def find_time_series(
+    scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLScalarVolumeNode | None
+) -> TimeSeriesNodes | None:
     """The scores over time of a sequence's proxy, also in a scene that was loaded; None where there are none."""
     for result in nodes_of_class(scene, "vtkMRMLTextNode"):
         if result.GetAttribute(_IS_SERIES) and result.GetNodeReference(_VOLUME) is volume_node:
@@ -160,7 +162,7 @@ def time_series_from_scene(
     return {int(item): VolumeAssessment.from_dict(one) for item, one in stored.items()}
 
 
-def remove_time_series(scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
+def remove_time_series(scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
     """Take the scores over time away; harmless where there are none."""
     nodes = find_time_series(scene, volume_node)
     if nodes is not None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import qt
 import slicer
 from slicer.i18n import tr as _
@@ -21,18 +22,24 @@ from CTQualityAssessmentLib.panel.voxel_transfer import VoxelArrival, VoxelTrans
 from CTQualityAssessmentLib.panel.worker_process import WorkerProcess
 from CTQualityAssessmentLib.panel.worker_run import STEP_MS, Job, OnProgress, WorkerRun
 from CTQualityAssessmentLib.translation import said, told
+from CTQualityAssessmentLib.volume import Volume
 from CTQualityAssessmentLib.worker.exchange import DENOISED, read_denoising
 from CTQualityAssessmentLib.worker.protocol import DenoiseRequest
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What the user chose: the volume, the denoiser, where it runs, how strongly in each tissue."""
+    """What the user chose: the volume, the denoiser, where it runs, how strongly in each tissue, what to look at.
+
+    ``findings`` asks for the lesion detector's boxes before and after, ``scores`` for the scores.
+    """
 
     node: slicer.vtkMRMLScalarVolumeNode
     model: str
     device: str
     strength: Strength
+    findings: bool = False
+    scores: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,8 +83,16 @@ class _DenoiseJob(Job):
             soft_tissue=wish.strength.soft_tissue,
             bone=wish.strength.bone,
             earlier=str(self.earlier.path) if self.earlier is not None else None,
+            findings=wish.findings,
+            scores=wish.scores,
             **self.described,
         ).to_message()
+
+    def grid(self) -> Volume:
+        """The volume as it lay when it was denoised; its voxels are none."""
+        shape = tuple(reversed(self.wish.node.GetImageData().GetDimensions()))
+        nothing = np.broadcast_to(np.int16(0), shape)
+        return Volume(nothing, np.array(self.described["ijk_to_ras"]), int(self.described["acquisition_axis"]))
 
     def changed(self) -> bool:
         """Whether the volume has other voxels than those that were denoised."""
@@ -253,7 +268,7 @@ class DenoisingRun(WorkerRun[_DenoiseJob]):
         except CTQAError as error:
             self._conclude(job, told(error))
             return
-        job.made = keep_examination(node.GetScene(), node, report, before_after_rows(report))
+        job.made = keep_examination(node.GetScene(), node, report, before_after_rows(report), job.grid())
         self._conclude(job, _not_examined() if partial else "")
 
     def _conclude(self, job: _DenoiseJob, message: str, log: str = "", *, nodes: bool = True) -> None:

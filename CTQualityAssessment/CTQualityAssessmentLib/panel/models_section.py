@@ -20,7 +20,7 @@ from CTQualityAssessmentLib.models import (
 )
 from CTQualityAssessmentLib.panel.choices import readable_bundles
 from CTQualityAssessmentLib.panel.section import Section
-from CTQualityAssessmentLib.translation import told
+from CTQualityAssessmentLib.translation import said, told
 
 if TYPE_CHECKING:
     from CTQualityAssessmentLib.panel.panel import Panel
@@ -118,7 +118,7 @@ class ModelsSection(Section):
 
     def _on_row(self) -> None:
         name, button = self._chosen(), self.ui.removeModelButton
-        reason = why_not_removable(self._folders[name]) if name else _("Choose a model in the list first.")
+        reason = said(why_not_removable(self._folders[name])) if name else _("Choose a model in the list first.")
         button.enabled = not reason
         button.toolTip = reason or _("Delete the chosen model from this computer")
         if not name:

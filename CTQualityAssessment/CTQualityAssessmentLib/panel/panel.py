@@ -24,13 +24,17 @@ from CTQualityAssessmentLib.mrml.time_series import sequence_of
 from CTQualityAssessmentLib.panel.assess_section import AssessSection
 from CTQualityAssessmentLib.panel.compare_section import CompareSection
 from CTQualityAssessmentLib.panel.denoise_section import DenoiseSection
+from CTQualityAssessmentLib.panel.findings_section import FindingsSection
 from CTQualityAssessmentLib.panel.measures_section import MeasuresSection
 from CTQualityAssessmentLib.panel.models_section import ModelsSection
 from CTQualityAssessmentLib.panel.overlays_section import OverlaysSection
 from CTQualityAssessmentLib.panel.parameters import PLAIN, QUALITY, PanelParameters, tie_widgets, wrap_parameters
+from CTQualityAssessmentLib.panel.removal_section import RemovalSection
 from CTQualityAssessmentLib.panel.report_section import ReportSection
 from CTQualityAssessmentLib.panel.results_section import TIME_POINT, ResultsSection
 from CTQualityAssessmentLib.panel.shortcuts import NEXT_WORST, PLAIN_IMAGE, PREVIOUS_WORST, Shortcuts
+from CTQualityAssessmentLib.panel.slice_jumps import SliceJumps
+from CTQualityAssessmentLib.panel.view_texts import ViewTexts
 from CTQualityAssessmentLib.panel.volume_section import VolumeSection
 from CTQualityAssessmentLib.translation import told
 
@@ -60,12 +64,15 @@ class Panel(VTKObservationMixin):
         self._gui_tag: Any = None
         self._entered = self._refreshing = self._stale = False
         self._browser: slicer.vtkMRMLSequenceBrowserNode | None = None
+        self.jumps, self.texts = SliceJumps(self), ViewTexts(self)
         self.volume = VolumeSection(self)
         self.measures = MeasuresSection(self)
         self.assess = AssessSection(self)
         self.denoise = DenoiseSection(self)
+        self.findings = FindingsSection(self)
         self.compare = CompareSection(self)
         self.results = ResultsSection(self)
+        self.removal = RemovalSection(self)
         self.overlays = OverlaysSection(self)
         self.report = ReportSection(self)
         self.models = ModelsSection(self)
@@ -76,14 +83,16 @@ class Panel(VTKObservationMixin):
             self.results,
             self.overlays,
             self.denoise,
+            self.findings,
             self.compare,
+            self.removal,
             self.report,
             self.models,
         )
         self._shortcuts = Shortcuts(
             {
-                NEXT_WORST: lambda: self.results.step_rank(1),
-                PREVIOUS_WORST: lambda: self.results.step_rank(-1),
+                NEXT_WORST: lambda: self.jumps.step_rank(1),
+                PREVIOUS_WORST: lambda: self.jumps.step_rank(-1),
                 PLAIN_IMAGE: self.toggle_plain_image,
             }
         )
@@ -109,10 +118,10 @@ class Panel(VTKObservationMixin):
         """The user went to another module: overlays stay, our text and keys go, a run goes on."""
         self._entered = False
         self._shortcuts.remove()
-        self.removeObservers(self._on_view_modified)
+        self._ignore_views()
         self._ignore_browser()
         self.compare.stop_flicker()
-        self.results.clear_views()
+        self.texts.clear()
         self.disconnect_parameters()
 
     def cleanup(self) -> None:
@@ -163,6 +172,15 @@ class Panel(VTKObservationMixin):
         finally:
             self._refreshing = False
 
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """What happens to the scene in here is looked at once, by who caused it, and not node by node."""
+        before, self._refreshing = self._refreshing, True
+        try:
+            yield
+        finally:
+            self._refreshing, self._stale = before, False
+
     # --- what happens ---------------------------------------------------------------------------------------------
 
     def toggle_plain_image(self) -> None:
@@ -174,6 +192,7 @@ class Panel(VTKObservationMixin):
         """A run ended: keep the measures with its result, and show it if its volume is still the chosen one."""
         if end.nodes is not None:
             node = end.nodes.volume
+            self.results.keep(end.nodes, end.assessment)
             measures = self.measures.measuring.known(node) if node is not None else None
             if measures is not None:
                 add_measures(slicer.mrmlScene, node, measures)
@@ -236,13 +255,17 @@ class Panel(VTKObservationMixin):
     def _on_scene_replaced(self, caller: object, event: object) -> None:
         if self._entered:
             self.connect_parameters()
-            self.removeObservers(self._on_view_modified)
+            self._ignore_views()
             self._observe_views()
             self.refresh()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _on_node_added(self, caller: object, event: object, node: slicer.vtkMRMLNode) -> None:
-        if self._entered and node is not None and node.IsA("vtkMRMLSliceNode"):  # of a layout that is shown first
+        if (
+            self._entered
+            and node is not None
+            and (node.IsA("vtkMRMLSliceNode") or node.IsA("vtkMRMLSliceCompositeNode"))
+        ):  # of a layout that is shown first
             self._observe_views()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
@@ -254,8 +277,8 @@ class Panel(VTKObservationMixin):
             self.compare.run.cancel()
         if self.compare.flicker.concerns(node):
             self.compare.stop_flicker()
-        if node is not None and self._entered and self._is_result(node):
-            # Somebody takes a part of a result away by hand: look again once it is gone.
+        if node is not None and self._entered and (node.IsA("vtkMRMLScalarVolumeNode") or self._is_result(node)):
+            # Somebody takes a volume, or a part of a result, away by hand: look again once it is gone.
             self._stale = True
 
     def _on_node_removed(self, caller: object, event: object) -> None:
@@ -283,12 +306,23 @@ class Panel(VTKObservationMixin):
             self._browser = None
 
     def _observe_views(self) -> None:
-        for node in nodes_of_class(slicer.mrmlScene, "vtkMRMLSliceNode"):
-            if not self.hasObserver(node, vtk.vtkCommand.ModifiedEvent, self._on_view_modified):
-                self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._on_view_modified)
+        for kind, action in (
+            ("vtkMRMLSliceNode", self._on_view_modified),
+            ("vtkMRMLSliceCompositeNode", self._on_layers_modified),
+        ):
+            for node in nodes_of_class(slicer.mrmlScene, kind):
+                if not self.hasObserver(node, vtk.vtkCommand.ModifiedEvent, action):
+                    self.addObserver(node, vtk.vtkCommand.ModifiedEvent, action)
+
+    def _ignore_views(self) -> None:
+        self.removeObservers(self._on_view_modified)
+        self.removeObservers(self._on_layers_modified)
 
     def _on_view_modified(self, caller: object, event: object) -> None:
-        self.results.label_views()
+        self.texts.show()
+
+    def _on_layers_modified(self, caller: object, event: object) -> None:
+        self.findings.place()
 
 
 def _first_volume() -> slicer.vtkMRMLScalarVolumeNode | None:

@@ -20,7 +20,7 @@ from CTQualityAssessmentLib.reporting.json_file import write_json
 from CTQualityAssessmentLib.reporting.measures_file import write_measures
 from CTQualityAssessmentLib.reporting.web_page import write_web_page
 from CTQualityAssessmentLib.results import VolumeAssessment
-from CTQualityAssessmentLib.translation import told
+from CTQualityAssessmentLib.translation import told, untranslated
 
 if TYPE_CHECKING:
     from CTQualityAssessmentLib.panel.panel import Panel
@@ -82,7 +82,8 @@ def export_report(
     Raises:
         OutputFolderError: the folder cannot be written.
     """
-    with result_folder(folder) as scratch:
+    # The files are for everybody: in the words of the README, whatever language the window speaks.
+    with untranslated(), result_folder(folder) as scratch:
         if assessment is not None:
             write_csv(scratch / "slices.csv", assessment)
             write_json(scratch / "assessment.json", assessment)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,24 +13,31 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from CTQualityAssessmentLib.assessment.body import body_mask
+from CTQualityAssessmentLib.assessment.body import body_mask, tissue_floor
 from CTQualityAssessmentLib.assessment.volume_scoring import fill_assessment
 from CTQualityAssessmentLib.errors import CTQAError
-from CTQualityAssessmentLib.mrml.assessment_nodes import AssessmentNodes, add_assessment
+from CTQualityAssessmentLib.mrml.assessment_nodes import AssessmentNodes, assessment_steps
 from CTQualityAssessmentLib.mrml.live_scores import LiveScores
+from CTQualityAssessmentLib.mrml.quality_image import QualityImage
 from CTQualityAssessmentLib.mrml.volume_nodes import ijk_to_ras, ijk_to_world
 from CTQualityAssessmentLib.panel.volume_facts import acquisition_facts
 from CTQualityAssessmentLib.panel.voxel_transfer import VoxelTransfer
 from CTQualityAssessmentLib.panel.worker_process import WorkerProcess
-from CTQualityAssessmentLib.panel.worker_run import Job, OnProgress, WorkerRun
+from CTQualityAssessmentLib.panel.worker_run import STEP_MS, Job, OnProgress, WorkerRun
 from CTQualityAssessmentLib.results import Refusal, SliceAssessment, VolumeAssessment
 from CTQualityAssessmentLib.translation import said, told
 from CTQualityAssessmentLib.volume import Volume
-from CTQualityAssessmentLib.worker.exchange import read_result
+from CTQualityAssessmentLib.worker.exchange import result_steps
 from CTQualityAssessmentLib.worker.protocol import AssessRequest
 
 #: A cancelled worker that has no slice yet (torch may be loading) is stopped after this, one with slices after that.
 PATIENCE_EMPTY_S, PATIENCE_S = 1.0, 10.0
+#: A step goes on for so long, and then lets the window answer.
+_STEP_S = 0.02
+
+
+#: Steps that give an assessment, and without its maps as JSON where that is known.
+Result = Generator[None, None, "tuple[VolumeAssessment, str | None]"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,7 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class RunEnd:
-    """How a run ended: with nodes (of a time point: with its assessment), or with a sentence for the user, or both."""
+    """How a run ended: with an assessment and (unless of a time point) its nodes, or with a sentence for the user."""
 
     nodes: AssessmentNodes | None = None
     message: str = ""
@@ -74,6 +82,9 @@ class _AssessJob(Job):
         self.begun: VolumeAssessment | None = None
         self.found: dict[int, SliceAssessment] = {}
         self._volume: Volume | None = None
+        self._quality: QualityImage | None = None
+        self._undrawn: deque[int] = deque()
+        self.ending: Generator[None, None, RunEnd] | None = None
 
     def open(self) -> None:
         super().open()
@@ -87,7 +98,7 @@ class _AssessJob(Job):
         facts = acquisition_facts(self.request.node)[0]
         self._volume = self.transfers[0].volume(facts)
         self._slices = self._volume.canonical_slices()
-        self._body = np.zeros(self._slices.hu.shape, dtype=bool)
+        self._tissue_from = tissue_floor(self._volume)
         return AssessRequest(
             id=self.id,
             folder=str(self.path),
@@ -99,7 +110,9 @@ class _AssessJob(Job):
 
     def release(self) -> None:
         super().release()
-        self._volume = self._slices = None
+        if self.ending is not None:
+            self.ending.close()
+        self._volume = self._slices = self._quality = self.ending = None
 
     def add(self, found: dict[str, Any]) -> None:
         """Take in a slice, once: after a lack of memory the worker starts again from the first."""
@@ -111,20 +124,29 @@ class _AssessJob(Job):
         self.found[index] = SliceAssessment(**{**found, **lists, "refusal": refusal})
         self.live.append(self.found[index])
         self.unshown = True
-        if found["score"] is not None:
-            # Here, slice by slice, because the bodies of a whole volume at once would freeze the window for seconds.
-            rows_mm, columns_mm = (float(np.linalg.norm(self._slices.ijk_to_ras[:3, axis])) for axis in (1, 0))
-            self._body[index] = body_mask(self._slices.hu[index], (rows_mm, columns_mm))
+        if found["score"] is not None and self.request.time_point is None:
+            self._undrawn.append(index)
+
+    def draw(self) -> Generator[None, None, None]:
+        """Fill the patient of the slices that came with their score, a slice a step."""
+        rows_mm, columns_mm = (float(np.linalg.norm(self._slices.ijk_to_ras[:3, axis])) for axis in (1, 0))
+        while self._undrawn:
+            index = self._undrawn.popleft()
+            inside = body_mask(self._slices.hu[index], (rows_mm, columns_mm), self._tissue_from)
+            self.quality().put(index, self.found[index].score, inside)
+            yield
+
+    def quality(self) -> QualityImage:
+        """The slices that were drawn so far."""
+        if self._quality is None:
+            self._quality = QualityImage(self.begun.geometry)
+        return self._quality
 
     def so_far(self) -> VolumeAssessment | None:
         """What came before the worker fell silent, without attention maps; None before the first slice."""
         if self.begun is None or not self.found:
             return None
         return fill_assessment(self.begun, self._volume, self.found)
-
-    def body(self) -> np.ndarray:
-        """``(n, rows, columns)``, True inside the patient, on the scored slices."""
-        return self._body
 
 
 class AssessmentRun(WorkerRun[_AssessJob]):
@@ -201,7 +223,7 @@ class AssessmentRun(WorkerRun[_AssessJob]):
         elif kind == "note" and job.cancelled_at is None:
             self._on_progress(0, 0, said(message["text"]), None)
         elif kind == "done":
-            self._read_result(job)
+            self._conclude(job, result_steps(job.path))
         elif kind == "error":
             cancelled = message["kind"] == "cancelled"
             text = _("Cancelled.") if cancelled else f"{said(message['problem'])} {said(message['advice'])}"
@@ -212,13 +234,20 @@ class AssessmentRun(WorkerRun[_AssessJob]):
         self._end(RunEnd(message=message))
 
     def lost(self, job: _AssessJob) -> None:
-        """The worker ended."""
+        """The worker ended; what it had finished by then is kept."""
+        if job.ending is not None:
+            return
         message = _("The worker process ended unexpectedly; nothing was kept.")
         advice = _("Assess again; if it happens again, close other programs, because memory may be short.")
         self._end(RunEnd(message=f"{message} {advice}", log=self.worker.log))
 
     def watch(self, job: _AssessJob) -> None:
-        """Show new rows, a few times a second, and lose patience with a worker that does not stop."""
+        """Show new rows, a few times a second, draw what came, and lose patience with a worker that does not stop."""
+        if job.ending is not None:
+            self._go_on(job)
+            return
+        if job.begun is not None:
+            _for_a_moment(job.draw())
         if job.unshown:
             job.unshown = False
             job.live.show()
@@ -228,34 +257,66 @@ class AssessmentRun(WorkerRun[_AssessJob]):
             if waited > (PATIENCE_S if job.found else PATIENCE_EMPTY_S):
                 self.worker.retire()
                 kept = job.so_far()
-                if kept is not None:
-                    self._show_result(job, kept)
-                else:
+                if kept is None:
                     self._end(RunEnd(message=_("Cancelled; nothing was kept.")))
+                else:
+                    self._conclude(job, _known(kept))
 
-    def _read_result(self, job: _AssessJob) -> None:
+    def _conclude(self, job: _AssessJob, result: Result) -> None:
+        """Read the result and put it into the scene, in steps that the timer takes."""
+        job.ending = self._ending(job, result)
+        self._timer.start(STEP_MS)
+
+    def _go_on(self, job: _AssessJob) -> None:
         try:
-            self._show_result(job, read_result(job.path))
+            end = _for_a_moment(job.ending)
         except CTQAError as error:
-            self._end(RunEnd(message=told(error)))
+            end = RunEnd(message=told(error))
+        if end is not None:
+            self._end(end)
 
-    def _show_result(self, job: _AssessJob, assessment: VolumeAssessment) -> None:
+    def _ending(self, job: _AssessJob, result: Result) -> Generator[None, None, RunEnd]:
         node = job.request.node
+        dropped = RunEnd(message=_("The volume changed during the run, so its result was dropped."))
+        assessment, text = yield from result
         if node.GetScene() is None or job.transfers[0].changed():
-            self._end(RunEnd(message=_("The volume changed during the run, so its result was dropped.")))
-            return
+            return dropped
         if job.request.time_point is not None:
-            self._end(RunEnd(assessment=assessment))
-            return
+            return RunEnd(assessment=assessment)
+        yield from job.draw()
         message = ""
         if assessment.partial:
             message = _("Cancelled: {done} of {total} slices were assessed before.").format(
                 done=len(job.found), total=len(assessment.slices)
             )
-        self._end(RunEnd(add_assessment(node.GetScene(), node, assessment, job.body()), message))
+        steps = assessment_steps(node.GetScene(), node, assessment, job.quality(), text)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as last:
+                return RunEnd(last.value, message, assessment=assessment)
+            yield
+            if job.transfers[0].changed():  # somebody may work on with the volume in between
+                return dropped
 
     def _end(self, end: RunEnd) -> None:
         job = self.finish()
         if job is not None:
             job.live.remove()
             self._on_end(end)
+
+
+def _known(assessment: VolumeAssessment) -> Result:
+    yield
+    return assessment, None
+
+
+def _for_a_moment(steps: Generator[None, None, RunEnd | None]) -> RunEnd | None:
+    """Take steps until the window should answer; what the last one gives, None before it."""
+    end = time.monotonic() + _STEP_S
+    try:
+        while time.monotonic() < end:
+            next(steps)
+    except StopIteration as last:
+        return last.value
+    return None

@@ -23,7 +23,7 @@ from CTQualityAssessmentLib.mrml.volume_nodes import (
 )
 from CTQualityAssessmentLib.reading.hounsfield import judge, sample
 from CTQualityAssessmentLib.reporting.words import FACT_LABELS, fact_text
-from CTQualityAssessmentLib.translation import told
+from CTQualityAssessmentLib.translation import said, told
 from CTQualityAssessmentLib.volume import AcquisitionFacts, Volume
 
 #: Fewer slices than this are a scout or a single image.
@@ -51,19 +51,19 @@ def volume_facts(node: slicer.vtkMRMLScalarVolumeNode) -> VolumeFacts:
     except CTQAError as error:
         return VolumeFacts((), (), told(error))
     facts, about_headers = acquisition_facts(node)
-    voxels, said = voxels_in(node.GetImageData()), node_warnings(node)
+    voxels, of_node = voxels_in(node.GetImageData()), node_warnings(node)
     # One look at each voxel: this runs in the window, whenever a volume is chosen.
     low, high = value_range(voxels)
     if not np.isfinite([low, high]).all():
         hu, about_voxels = settled_voxels(voxels)
-        (low, high), said = value_range(hu), [*about_voxels, *said]
+        (low, high), of_node = value_range(hu), [*about_voxels, *of_node]
     low, high = max(low, AIR_HU), max(high, AIR_HU)
     volume = Volume(np.broadcast_to(np.int16(0), voxels.shape), matrix, axis)  # of it only the grid is asked
     lines = _describe(volume, low, high)
-    warnings = [*about_headers, *said, *_warnings(volume, voxels)]
+    warnings = [*about_headers, *map(said, of_node), *_warnings(volume, voxels)]
     known = facts.known()
-    told = [f"{label} {fact_text(name, known)}" for name, label, _unit in FACT_LABELS if name in known]
-    return VolumeFacts((*lines, " · ".join(told)) if told else lines, tuple(warnings))
+    given = [f"{said(label)} {fact_text(name, known)}" for name, label, _unit in FACT_LABELS if name in known]
+    return VolumeFacts((*lines, " · ".join(given)) if given else lines, tuple(warnings))
 
 
 def keep_facts(node: slicer.vtkMRMLScalarVolumeNode, facts: AcquisitionFacts) -> None:
@@ -143,7 +143,7 @@ def _about_units(voxels: NDArray[np.generic]) -> list[str]:
     values = np.concatenate([sample(plane) for plane in voxels[::step]])
     judgement = judge(values[np.isfinite(values)])
     if judgement.reason:
-        return [_("These values cannot be Hounsfield units: {reason}.").format(reason=judgement.reason)]
+        return [_("These values cannot be Hounsfield units: {reason}.").format(reason=said(judgement.reason))]
     if not judgement.has_air:
         return [_("There is no air near -1000 HU: the values may be clipped, shifted or no Hounsfield units.")]
     return []

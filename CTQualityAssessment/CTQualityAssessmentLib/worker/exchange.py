@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from CTQualityAssessmentLib.assessment.difference import VolumeDifference
+from CTQualityAssessmentLib.calls import finished
 from CTQualityAssessmentLib.denoising import DenoisingReport
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.measures import PhysicalMeasures
@@ -125,10 +126,27 @@ def read_result(folder: Path) -> VolumeAssessment:
     Raises:
         ExchangeError: a file is missing or damaged.
     """
+    return finished(result_steps(folder))[0]
+
+
+def result_steps(folder: Path) -> Generator[None, None, tuple[VolumeAssessment, str]]:
+    """As :func:`read_result`, in steps; gives the assessment, and without its maps as JSON.
+
+    Raises:
+        ExchangeError: a file is missing or damaged.
+    """
     try:
-        assessment = VolumeAssessment.from_dict(json.loads((folder / ASSESSMENT).read_text(encoding="utf-8")))
-        maps = tuple(_volume_maps(folder / VOLUME_MAPS))
-        return replace(assessment, attention=tuple(_attention(folder / ATTENTION)), volume_maps=maps)
+        text = (folder / ASSESSMENT).read_text(encoding="utf-8")
+        plain = json.loads(text)
+        yield
+        assessment = VolumeAssessment.from_dict(plain)
+        yield
+        attention, maps = [], []
+        for found, kept in ((_attention(folder / ATTENTION), attention), (_volume_maps(folder / VOLUME_MAPS), maps)):
+            for one in found:
+                kept.append(one)
+                yield
+        return replace(assessment, attention=tuple(attention), volume_maps=tuple(maps)), text
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ExchangeError from error
 
