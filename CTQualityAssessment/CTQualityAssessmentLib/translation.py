@@ -8,14 +8,17 @@ as it is written. There are two kinds of code with texts:
   its ``_("...")`` leaves them in English, so that files and messages are the same everywhere. Whoever shows such a text
   translates it with :func:`said`, an error with :func:`told`.
 
-Both mark the text for a tool that collects texts to translate by ``_("...")`` and the name of the file.
+Both mark the text for a tool that collects texts to translate by ``_("...")`` and the name of the file. :func:`said`
+looks into the sources itself once, because what a worker tells was never marked in this process.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ _PLACEHOLDER = re.compile(r"\{(\w+)(?:![rsa])?(?::[^{}]*)?\}")
 
 _translator: Translator | None = None
 _known: dict[tuple[str, str], str] = {}
+#: Files with marked texts that nobody looked into yet.
+_unread: list[str] = []
 #: Marked texts without and with placeholders, and the file that each stands in.
 _plain: dict[str, str] = {}
 _templates: dict[str, tuple[re.Pattern[str], str]] = {}
@@ -64,17 +69,10 @@ def marks_of(file: str) -> Callable[[str], str]:
     """The function ``_`` of a file whose texts travel: it gives back what it gets, and :func:`said` knows it then.
 
     A text with values is marked before they are filled in, ``_("{done} of {total}").format(...)``; each placeholder has
-    a name and occurs once.
+    a name and occurs once. A file that also shows texts calls it ``_mark``.
     """
-
-    def marked(text: str) -> str:
-        if not _PLACEHOLDER.search(text):
-            _plain[text] = file
-        elif text not in _templates:
-            _templates[text] = (_pattern(text), file)
-        return text
-
-    return marked
+    _unread.append(file)
+    return str
 
 
 def said(text: str) -> str:
@@ -85,6 +83,8 @@ def said(text: str) -> str:
     """
     if _translator is None or not text:
         return text
+    while _unread:
+        _read(_unread.pop())
     if text in _plain:
         return _translated(_plain[text], text)
     for template, (pattern, file) in _templates.items():
@@ -112,6 +112,18 @@ def _translated(file: str, text: str) -> str:
         same = set(_PLACEHOLDER.findall(translation)) == set(_PLACEHOLDER.findall(text))
         _known[file, text] = translation if same else text
     return _known[file, text]
+
+
+def _read(file: str) -> None:
+    """Know the texts that are marked in a source file; without its source they stay as they are."""
+    with suppress(OSError, SyntaxError):
+        for node in ast.walk(ast.parse(Path(file).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("_", "_mark"):
+                text = node.args[0].value if isinstance(node.args[0], ast.Constant) else ""
+                if _PLACEHOLDER.search(text):
+                    _templates[text] = (_pattern(text), file)
+                elif text:
+                    _plain[text] = file
 
 
 def _pattern(template: str) -> re.Pattern[str]:
