@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from dataclasses import replace
@@ -80,7 +81,7 @@ def english(texts, data):
     """The texts in which an English word is left, once what is no text of ours is taken out."""
     found = []
     for text in texts:
-        left = re.sub("<[^<>]*>|&[a-z]+;", " ", text)
+        left = html.unescape(re.sub("<[^<>]*>", " ", text))
         for one in sorted(data, key=len, reverse=True):
             left = left.replace(one, " ")
         words = {word for word in re.findall("[A-Za-z]{2,}", left) if word not in NEUTRAL}

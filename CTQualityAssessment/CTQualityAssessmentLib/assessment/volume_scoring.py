@@ -45,6 +45,10 @@ def _no_slice(found: SliceAssessment) -> None:
     pass
 
 
+def _no_body(index: int, inside: NDArray[np.bool_]) -> None:
+    pass
+
+
 def assess_volume(
     volume: Volume,
     model: LoadedModel,
@@ -54,6 +58,7 @@ def assess_volume(
     progress: Progress = no_progress,
     cancelled: Cancelled = never,
     on_slice: Callable[[SliceAssessment], None] = _no_slice,
+    on_body: Callable[[int, NDArray[np.bool_]], None] = _no_body,
     told: Told = NOTHING_TOLD,
 ) -> VolumeAssessment:
     """Scores the slices along the volume's acquisition axis, or the volume as a whole where the model reads volumes.
@@ -70,6 +75,8 @@ def assess_volume(
         cancelled: asked between batches; True returns what is there, marked partial.
         on_slice: called with each slice that was scored or refused, after its batch and in the order of the volume; of
             a volume as a whole after its end.
+        on_body: called with index and mask ``(rows, columns)`` of the patient before the slice is told of; not by
+            models that read volumes.
         told: what the user says about the volume, for models that are told something.
 
     Raises:
@@ -120,6 +127,8 @@ def assess_volume(
             if p.refusal is not None:
                 results[p.index] = _refused(volume, p.index, p.body_fraction, p.refusal)
         for p in prepared:
+            if p.body is not None:
+                on_body(p.index, p.body)
             on_slice(results[p.index])
         progress(min(first + batch_size, count), count, _("Assessing slices"))
 

@@ -36,6 +36,7 @@ from CTQualityAssessmentLib.panel.shortcuts import NEXT_WORST, PLAIN_IMAGE, PREV
 from CTQualityAssessmentLib.panel.slice_jumps import SliceJumps
 from CTQualityAssessmentLib.panel.view_texts import ViewTexts
 from CTQualityAssessmentLib.panel.volume_section import VolumeSection
+from CTQualityAssessmentLib.panel.watching import Watching
 from CTQualityAssessmentLib.translation import told
 
 if TYPE_CHECKING:
@@ -63,8 +64,8 @@ class Panel(VTKObservationMixin):
         self._resources = resources
         self._gui_tag: Any = None
         self._entered = self._refreshing = self._stale = False
-        self._browser: slicer.vtkMRMLSequenceBrowserNode | None = None
         self.jumps, self.texts = SliceJumps(self), ViewTexts(self)
+        self.watching = Watching(lambda: self.texts.show(), lambda: self.findings.place(), lambda: self.refresh())
         self.volume = VolumeSection(self)
         self.measures = MeasuresSection(self)
         self.assess = AssessSection(self)
@@ -111,15 +112,15 @@ class Panel(VTKObservationMixin):
         self._entered = True
         self.connect_parameters()
         self._shortcuts.add(slicer.util.mainWindow())
-        self._observe_views()
+        self.watching.watch_views()
         self.refresh()
 
     def exit(self) -> None:
         """The user went to another module: overlays stay, our text and keys go, a run goes on."""
         self._entered = False
         self._shortcuts.remove()
-        self._ignore_views()
-        self._ignore_browser()
+        self.watching.ignore_views()
+        self.watching.ignore_sequence()
         self.compare.stop_flicker()
         self.texts.clear()
         self.disconnect_parameters()
@@ -166,7 +167,7 @@ class Panel(VTKObservationMixin):
             return
         self._refreshing = True
         try:
-            self._observe_browser()
+            self.watching.watch_sequence_of(self.results.input)
             for section in self._sections:
                 section.refresh()
         finally:
@@ -247,7 +248,7 @@ class Panel(VTKObservationMixin):
         self.compare.run.abandon()
         self.compare.forget()
         self.measures.measuring.forget_job()
-        self._ignore_browser()
+        self.watching.ignore_sequence()
         self.disconnect_parameters()
         self.results.forget()
         self.denoise.forget()
@@ -255,8 +256,8 @@ class Panel(VTKObservationMixin):
     def _on_scene_replaced(self, caller: object, event: object) -> None:
         if self._entered:
             self.connect_parameters()
-            self._ignore_views()
-            self._observe_views()
+            self.watching.ignore_views()
+            self.watching.watch_views()
             self.refresh()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
@@ -266,7 +267,7 @@ class Panel(VTKObservationMixin):
             and node is not None
             and (node.IsA("vtkMRMLSliceNode") or node.IsA("vtkMRMLSliceCompositeNode"))
         ):  # of a layout that is shown first
-            self._observe_views()
+            self.watching.watch_views()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _on_node_about_to_be_removed(self, caller: object, event: object, node: slicer.vtkMRMLNode) -> None:
@@ -289,40 +290,6 @@ class Panel(VTKObservationMixin):
     def _is_result(self, node: slicer.vtkMRMLNode) -> bool:
         owners = (self.results.nodes, self.results.time, self.denoise.nodes)
         return any(node is one for owner in owners if owner is not None for one in owner.made())
-
-    def _observe_browser(self) -> None:
-        """Notice when another time point of the chosen volume comes into view."""
-        sequence = sequence_of(slicer.mrmlScene, self.results.input)
-        browser = sequence.browser if sequence is not None else None
-        if browser is not self._browser:
-            self._ignore_browser()
-            self._browser = browser
-            if browser is not None:
-                self.addObserver(browser, vtk.vtkCommand.ModifiedEvent, self._on_parameters_modified)
-
-    def _ignore_browser(self) -> None:
-        if self._browser is not None:
-            self.removeObserver(self._browser, vtk.vtkCommand.ModifiedEvent, self._on_parameters_modified)
-            self._browser = None
-
-    def _observe_views(self) -> None:
-        for kind, action in (
-            ("vtkMRMLSliceNode", self._on_view_modified),
-            ("vtkMRMLSliceCompositeNode", self._on_layers_modified),
-        ):
-            for node in nodes_of_class(slicer.mrmlScene, kind):
-                if not self.hasObserver(node, vtk.vtkCommand.ModifiedEvent, action):
-                    self.addObserver(node, vtk.vtkCommand.ModifiedEvent, action)
-
-    def _ignore_views(self) -> None:
-        self.removeObservers(self._on_view_modified)
-        self.removeObservers(self._on_layers_modified)
-
-    def _on_view_modified(self, caller: object, event: object) -> None:
-        self.texts.show()
-
-    def _on_layers_modified(self, caller: object, event: object) -> None:
-        self.findings.place()
 
 
 def _first_volume() -> slicer.vtkMRMLScalarVolumeNode | None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from types import SimpleNamespace
 
 _PLOT_VIEW = "CTQAPanel"
+_MEASURED_ROWS = 20
 
 
 class ResultViews:
@@ -45,6 +46,8 @@ class ResultViews:
         """Show a table, or none: a view that kept one would show what is no longer there."""
         self.table = table
         self._ui.tableView.setMRMLTableNode(table)
+        # A few rows tell how wide a column is; all of a large volume would hold the window.
+        self._ui.tableView.horizontalHeader().setResizeContentsPrecision(_MEASURED_ROWS)
         if table is not None:
             self._ui.tableView.resizeColumnsToContents()
 

@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import qt
 import slicer
 from slicer.i18n import tr as _
 
-from CTQualityAssessmentLib.assessment.body import body_mask, tissue_floor
-from CTQualityAssessmentLib.assessment.volume_scoring import fill_assessment
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.mrml.assessment_nodes import AssessmentNodes, assessment_steps
 from CTQualityAssessmentLib.mrml.live_scores import LiveScores
-from CTQualityAssessmentLib.mrml.quality_image import QualityImage
-from CTQualityAssessmentLib.mrml.volume_nodes import ijk_to_ras, ijk_to_world
-from CTQualityAssessmentLib.panel.volume_facts import acquisition_facts
-from CTQualityAssessmentLib.panel.voxel_transfer import VoxelTransfer
+from CTQualityAssessmentLib.panel.assess_job import AssessJob, RunRequest
 from CTQualityAssessmentLib.panel.worker_process import WorkerProcess
-from CTQualityAssessmentLib.panel.worker_run import STEP_MS, Job, OnProgress, WorkerRun
-from CTQualityAssessmentLib.results import Refusal, SliceAssessment, VolumeAssessment
+from CTQualityAssessmentLib.panel.worker_run import STEP_MS, OnProgress, WorkerRun
+from CTQualityAssessmentLib.results import VolumeAssessment
 from CTQualityAssessmentLib.translation import said, told
-from CTQualityAssessmentLib.volume import Volume
 from CTQualityAssessmentLib.worker.exchange import result_steps
-from CTQualityAssessmentLib.worker.protocol import AssessRequest
 
 #: A cancelled worker that has no slice yet (torch may be loading) is stopped after this, one with slices after that.
 PATIENCE_EMPTY_S, PATIENCE_S = 1.0, 10.0
@@ -38,26 +30,6 @@ _STEP_S = 0.02
 
 #: Steps that give an assessment, and without its maps as JSON where that is known.
 Result = Generator[None, None, "tuple[VolumeAssessment, str | None]"]
-
-
-@dataclass(frozen=True)
-class RunRequest:
-    """What the user chose: the volume and how to assess it.
-
-    ``time_point`` is a volume of the sequence whose proxy ``node`` is: its voxels are assessed instead, and the result
-    is handed back without nodes.
-    """
-
-    node: slicer.vtkMRMLScalarVolumeNode
-    model: str
-    device: str
-    attention_stages: tuple[int, ...]
-    time_point: slicer.vtkMRMLScalarVolumeNode | None = None
-
-    @property
-    def source(self) -> slicer.vtkMRMLScalarVolumeNode:
-        """The node that holds the voxels."""
-        return self.time_point if self.time_point is not None else self.node
 
 
 @dataclass(frozen=True)
@@ -71,85 +43,7 @@ class RunEnd:
     abandoned: bool = False
 
 
-class _AssessJob(Job):
-    """A volume that is being assessed."""
-
-    def __init__(self, request: RunRequest) -> None:
-        super().__init__(request.node)
-        self.request = request
-        self.live = LiveScores(request.node.GetScene())
-        self.unshown = False
-        self.begun: VolumeAssessment | None = None
-        self.found: dict[int, SliceAssessment] = {}
-        self._volume: Volume | None = None
-        self._quality: QualityImage | None = None
-        self._undrawn: deque[int] = deque()
-        self.ending: Generator[None, None, RunEnd] | None = None
-
-    def open(self) -> None:
-        super().open()
-        node, parent = self.request.node, None
-        if self.request.time_point is not None:
-            # The nodes of a sequence have no parent transform; that of the proxy holds for all of them.
-            parent = ijk_to_world(node) @ np.linalg.inv(ijk_to_ras(node))
-        self.transfers = [VoxelTransfer(self.request.source, self.file("hu"), parent)]
-
-    def message(self) -> dict[str, Any]:
-        facts = acquisition_facts(self.request.node)[0]
-        self._volume = self.transfers[0].volume(facts)
-        self._slices = self._volume.canonical_slices()
-        self._tissue_from = tissue_floor(self._volume)
-        return AssessRequest(
-            id=self.id,
-            folder=str(self.path),
-            model=self.request.model or None,
-            device=self.request.device,
-            attention_stages=list(self.request.attention_stages),
-            **self.transfers[0].described(facts),
-        ).to_message()
-
-    def release(self) -> None:
-        super().release()
-        if self.ending is not None:
-            self.ending.close()
-        self._volume = self._slices = self._quality = self.ending = None
-
-    def add(self, found: dict[str, Any]) -> None:
-        """Take in a slice, once: after a lack of memory the worker starts again from the first."""
-        index = found["index"]
-        if index in self.found:
-            return
-        refusal = Refusal(**found["refusal"]) if found["refusal"] else None
-        lists = {name: tuple(found[name]) for name in ("centre_ras", "distribution")}
-        self.found[index] = SliceAssessment(**{**found, **lists, "refusal": refusal})
-        self.live.append(self.found[index])
-        self.unshown = True
-        if found["score"] is not None and self.request.time_point is None:
-            self._undrawn.append(index)
-
-    def draw(self) -> Generator[None, None, None]:
-        """Fill the patient of the slices that came with their score, a slice a step."""
-        rows_mm, columns_mm = (float(np.linalg.norm(self._slices.ijk_to_ras[:3, axis])) for axis in (1, 0))
-        while self._undrawn:
-            index = self._undrawn.popleft()
-            inside = body_mask(self._slices.hu[index], (rows_mm, columns_mm), self._tissue_from)
-            self.quality().put(index, self.found[index].score, inside)
-            yield
-
-    def quality(self) -> QualityImage:
-        """The slices that were drawn so far."""
-        if self._quality is None:
-            self._quality = QualityImage(self.begun.geometry)
-        return self._quality
-
-    def so_far(self) -> VolumeAssessment | None:
-        """What came before the worker fell silent, without attention maps; None before the first slice."""
-        if self.begun is None or not self.found:
-            return None
-        return fill_assessment(self.begun, self._volume, self.found)
-
-
-class AssessmentRun(WorkerRun[_AssessJob]):
+class AssessmentRun(WorkerRun[AssessJob]):
     """Runs one volume at a time and reports by callbacks.
 
     Args:
@@ -187,7 +81,7 @@ class AssessmentRun(WorkerRun[_AssessJob]):
         """Hand a volume to the worker."""
         self.worker.start()  # it loads while the voxels are written
         self._on_progress(0, 0, _("Starting"), None)
-        self.begin(_AssessJob(request))
+        self.begin(AssessJob(request))
 
     def cancel(self) -> None:
         """Stop at the next slice and keep what is there; a worker that does not answer is stopped, its slices kept."""
@@ -212,7 +106,7 @@ class AssessmentRun(WorkerRun[_AssessJob]):
         self.abandon()
         self.give_back()
 
-    def received(self, job: _AssessJob, kind: str, message: dict[str, Any]) -> None:
+    def received(self, job: AssessJob, kind: str, message: dict[str, Any]) -> None:
         """A message of the worker."""
         if kind == "progress" and job.cancelled_at is None:
             self._on_progress(message["done"], message["total"], said(message["message"]), message["eta_s"])
@@ -229,11 +123,11 @@ class AssessmentRun(WorkerRun[_AssessJob]):
             text = _("Cancelled.") if cancelled else f"{said(message['problem'])} {said(message['advice'])}"
             self._end(RunEnd(message=text, log="" if cancelled else self.worker.log))
 
-    def failed(self, job: _AssessJob, message: str) -> None:
+    def failed(self, job: AssessJob, message: str) -> None:
         """The voxels could not be handed over."""
         self._end(RunEnd(message=message))
 
-    def lost(self, job: _AssessJob) -> None:
+    def lost(self, job: AssessJob) -> None:
         """The worker ended; what it had finished by then is kept."""
         if job.ending is not None:
             return
@@ -241,13 +135,13 @@ class AssessmentRun(WorkerRun[_AssessJob]):
         advice = _("Assess again; if it happens again, close other programs, because memory may be short.")
         self._end(RunEnd(message=f"{message} {advice}", log=self.worker.log))
 
-    def watch(self, job: _AssessJob) -> None:
+    def watch(self, job: AssessJob) -> None:
         """Show new rows, a few times a second, draw what came, and lose patience with a worker that does not stop."""
         if job.ending is not None:
             self._go_on(job)
             return
         if job.begun is not None:
-            _for_a_moment(job.draw())
+            self._draw(job)
         if job.unshown:
             job.unshown = False
             job.live.show()
@@ -262,12 +156,17 @@ class AssessmentRun(WorkerRun[_AssessJob]):
                 else:
                     self._conclude(job, _known(kept))
 
-    def _conclude(self, job: _AssessJob, result: Result) -> None:
+    def _draw(self, job: AssessJob) -> None:
+        """Draw what came, a little; what cannot be read ends the run where its result is read."""
+        with suppress(CTQAError):
+            _for_a_moment(job.draw())
+
+    def _conclude(self, job: AssessJob, result: Result) -> None:
         """Read the result and put it into the scene, in steps that the timer takes."""
         job.ending = self._ending(job, result)
         self._timer.start(STEP_MS)
 
-    def _go_on(self, job: _AssessJob) -> None:
+    def _go_on(self, job: AssessJob) -> None:
         try:
             end = _for_a_moment(job.ending)
         except CTQAError as error:
@@ -275,7 +174,7 @@ class AssessmentRun(WorkerRun[_AssessJob]):
         if end is not None:
             self._end(end)
 
-    def _ending(self, job: _AssessJob, result: Result) -> Generator[None, None, RunEnd]:
+    def _ending(self, job: AssessJob, result: Result) -> Generator[None, None, RunEnd]:
         node = job.request.node
         dropped = RunEnd(message=_("The volume changed during the run, so its result was dropped."))
         assessment, text = yield from result
@@ -315,8 +214,9 @@ def _for_a_moment(steps: Generator[None, None, RunEnd | None]) -> RunEnd | None:
     """Take steps until the window should answer; what the last one gives, None before it."""
     end = time.monotonic() + _STEP_S
     try:
-        while time.monotonic() < end:
+        while True:
             next(steps)
+            if time.monotonic() >= end:
+                return None
     except StopIteration as last:
         return last.value
-    return None

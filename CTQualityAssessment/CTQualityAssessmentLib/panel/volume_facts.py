@@ -53,7 +53,9 @@ def volume_facts(node: slicer.vtkMRMLScalarVolumeNode) -> VolumeFacts:
     facts, about_headers = acquisition_facts(node)
     voxels, of_node = voxels_in(node.GetImageData()), node_warnings(node)
     # One look at each voxel: this runs in the window, whenever a volume is chosen.
-    low, high = value_range(voxels)
+    whole = np.issubdtype(voxels.dtype, np.integer)
+    # VTK remembers the range, and the display asks for it anyway; but it passes NaN over.
+    low, high = node.GetImageData().GetScalarRange() if whole else value_range(voxels)
     if not np.isfinite([low, high]).all():
         hu, about_voxels = settled_voxels(voxels)
         (low, high), of_node = value_range(hu), [*about_voxels, *of_node]

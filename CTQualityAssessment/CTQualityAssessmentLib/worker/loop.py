@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from CTQualityAssessmentLib import __version__
 from CTQualityAssessmentLib.translation import marks_of
+from CTQualityAssessmentLib.worker.bodies import Bodies
 from CTQualityAssessmentLib.worker.denoising import DenoisingWork
 from CTQualityAssessmentLib.worker.exchange import (
     read_second_volume,
@@ -215,7 +216,10 @@ class Worker:
         from CTQualityAssessmentLib.assessment import Told, assess_volume, default_batch_size
         from CTQualityAssessmentLib.assessment.volume_scoring import begin_assessment
 
+        bodies = Bodies(Path(request.folder), volume)
+
         def on_slice(found: SliceAssessment) -> None:
+            bodies.complete(found)
             self._send({"t": "slice", "id": request.id, "slice": asdict(found)})
 
         device, batch, notes = request.device, request.batch, []
@@ -233,6 +237,7 @@ class Worker:
                     progress=progress,
                     cancelled=cancelled,
                     on_slice=on_slice,
+                    on_body=bodies.put,
                     told=Told(request.modality, request.organ),
                 )
                 return replace(found, warnings=(*found.warnings, *notes))

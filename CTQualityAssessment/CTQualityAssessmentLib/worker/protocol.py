@@ -39,8 +39,9 @@ Worker to host::
 Each request ends with exactly one ``done`` or ``error``. ``eta_s`` is null until it can be told. ``begun`` holds a
 :class:`~CTQualityAssessmentLib.results.VolumeAssessment` as a dictionary, without slices yet, and ``slice`` a
 :class:`~CTQualityAssessmentLib.results.SliceAssessment`: with both a host keeps what was scored when its worker does
-not answer any more; ``begun`` comes again when a lack of memory made the run start anew. After ``done``, ``folder``
-holds ``assessment.json`` and, where attention was asked for, ``attention.npz``; read both with
+not answer any more; ``begun`` comes again when a lack of memory made the run start anew. Before a ``slice`` the folder
+holds where the patient is in it, read with :class:`~CTQualityAssessmentLib.worker.bodies.BodiesReader`. After ``done``
+``folder`` holds ``assessment.json`` and, where attention was asked for, ``attention.npz``; read both with
 :func:`~CTQualityAssessmentLib.worker.exchange.read_result`. After a ``measure`` it holds ``measures.json``, read with
 :func:`~CTQualityAssessmentLib.worker.exchange.read_measured`; ``measured`` brings the figures of a few slices before
 that. ``denoised`` says that the folder holds the voxels and the report, which lacks what is still to be looked at:
