@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
     from CTQualityAssessmentLib.panel.run import RunEnd
 
+_VIEWS = ("vtkMRMLSliceNode", "vtkMRMLSliceCompositeNode")
+
 
 class Panel(VTKObservationMixin):
     """Owns the sections and everything that has to be given back: observers, shortcuts, the worker.
@@ -262,11 +264,7 @@ class Panel(VTKObservationMixin):
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _on_node_added(self, caller: object, event: object, node: slicer.vtkMRMLNode) -> None:
-        if (
-            self._entered
-            and node is not None
-            and (node.IsA("vtkMRMLSliceNode") or node.IsA("vtkMRMLSliceCompositeNode"))
-        ):  # of a layout that is shown first
+        if self._entered and node is not None and node.GetClassName() in _VIEWS:  # of a layout that is shown first
             self.watching.watch_views()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
