@@ -15,6 +15,7 @@ from slicer.i18n import tr as _
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.mrml.assessment_nodes import AssessmentNodes, assessment_steps
 from CTQualityAssessmentLib.mrml.live_scores import LiveScores
+from CTQualityAssessmentLib.mrml.removal import remove_nodes
 from CTQualityAssessmentLib.panel.assess_job import AssessJob, RunRequest
 from CTQualityAssessmentLib.panel.worker_process import WorkerProcess
 from CTQualityAssessmentLib.panel.worker_run import STEP_MS, OnProgress, WorkerRun
@@ -193,10 +194,17 @@ class AssessmentRun(WorkerRun[AssessJob]):
             try:
                 next(steps)
             except StopIteration as last:
-                return RunEnd(last.value, message, assessment=assessment)
+                nodes = last.value
+                break
             yield
             if job.transfers[0].changed():  # somebody may work on with the volume in between
                 return dropped
+        try:
+            yield  # the panel shows it in an event of its own
+        except GeneratorExit:  # the scene or the volume went in between
+            remove_nodes(node.GetScene() or slicer.mrmlScene, nodes.made())
+            raise
+        return RunEnd(nodes, message, assessment=assessment)
 
     def _end(self, end: RunEnd) -> None:
         job = self.finish()

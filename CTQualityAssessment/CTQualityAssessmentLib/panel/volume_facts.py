@@ -32,6 +32,8 @@ _AXES = "ijk"
 #: So many are enough to tell whether values can be HU.
 _LOOKED_AT = 32
 _FACTS = "CTQA.facts"
+#: Planes of voxels whose values are looked at, at most about so many.
+_PLANES = 40
 
 
 @dataclass(frozen=True)
@@ -52,16 +54,15 @@ def volume_facts(node: slicer.vtkMRMLScalarVolumeNode) -> VolumeFacts:
         return VolumeFacts((), (), told(error))
     facts, about_headers = acquisition_facts(node)
     voxels, of_node = voxels_in(node.GetImageData()), node_warnings(node)
-    # One look at each voxel: this runs in the window, whenever a volume is chosen.
-    whole = np.issubdtype(voxels.dtype, np.integer)
-    # VTK remembers the range, and the display asks for it anyway; but it passes NaN over.
-    low, high = node.GetImageData().GetScalarRange() if whole else value_range(voxels)
+    # A look at each voxel of a large volume holds the window for a moment, whenever the volume is chosen.
+    looked_at = voxels[:: -(-len(voxels) // _PLANES)]
+    low, high = value_range(looked_at)
     if not np.isfinite([low, high]).all():
-        hu, about_voxels = settled_voxels(voxels)
+        hu, about_voxels = settled_voxels(looked_at)
         (low, high), of_node = value_range(hu), [*about_voxels, *of_node]
     low, high = max(low, AIR_HU), max(high, AIR_HU)
     volume = Volume(np.broadcast_to(np.int16(0), voxels.shape), matrix, axis)  # of it only the grid is asked
-    lines = _describe(volume, low, high)
+    lines = _describe(volume, low, high, len(looked_at) < len(voxels))
     warnings = [*about_headers, *map(said, of_node), *_warnings(volume, voxels)]
     known = facts.known()
     given = [f"{said(label)} {fact_text(name, known)}" for name, label, _unit in FACT_LABELS if name in known]
@@ -111,16 +112,17 @@ def acquisition_facts(node: slicer.vtkMRMLScalarVolumeNode) -> tuple[Acquisition
         return AcquisitionFacts(modality="CT"), tuple(warnings)
 
 
-def _describe(volume: Volume, low: float, high: float) -> tuple[str, ...]:
+def _describe(volume: Volume, low: float, high: float, sampled: bool) -> tuple[str, ...]:
     i, j, k = volume.spacing
     columns, rows, layers = reversed(volume.hu.shape)
+    values = _("{count} slices along {axis}, {low:g} to {high:g} HU")
+    if sampled:
+        values = _("{count} slices along {axis}, {low:g} to {high:g} HU in a sample of them")
     return (
         _("{columns} × {rows} × {layers} voxels of {i:.3g} × {j:.3g} × {k:.3g} mm").format(
             columns=columns, rows=rows, layers=layers, i=i, j=j, k=k
         ),
-        _("{count} slices along {axis}, {low:g} to {high:g} HU").format(
-            count=volume.slice_count, axis=_AXES[volume.acquisition_axis], low=low, high=high
-        ),
+        values.format(count=volume.slice_count, axis=_AXES[volume.acquisition_axis], low=low, high=high),
     )
 
 
