@@ -39,7 +39,7 @@ _SHOWS = "CTQA.overlay"
 #: Voxels in a step: a few milliseconds on one core.
 _STEP = 1_000_000
 #: Values of a map that tell how high it reaches.
-_SAMPLE = 1_000_000
+_SAMPLE = 250_000
 
 
 @dataclass(frozen=True)

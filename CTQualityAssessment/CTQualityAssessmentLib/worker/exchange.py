@@ -24,6 +24,9 @@ from CTQualityAssessmentLib.worker.protocol import SubtractRequest, VolumeReques
 
 _ = marks_of(__file__)
 
+#: Bytes in a step.
+_READ = 4_000_000
+
 ASSESSMENT = "assessment.json"
 ATTENTION = "attention.npz"
 VOLUME_MAPS = "volume_maps.npz"
@@ -141,12 +144,9 @@ def result_steps(folder: Path) -> Generator[None, None, tuple[VolumeAssessment, 
         yield
         assessment = VolumeAssessment.from_dict(plain)
         yield
-        attention, maps = [], []
-        for found, kept in ((_attention(folder / ATTENTION), attention), (_volume_maps(folder / VOLUME_MAPS), maps)):
-            for one in found:
-                kept.append(one)
-                yield
-        return replace(assessment, attention=tuple(attention), volume_maps=tuple(maps)), text
+        attention = yield from _attention(folder / ATTENTION)
+        maps = tuple(_volume_maps(folder / VOLUME_MAPS))
+        return replace(assessment, attention=tuple(attention), volume_maps=maps), text
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ExchangeError from error
 
@@ -260,10 +260,29 @@ def read_difference(folder: Path) -> VolumeDifference:
         raise ExchangeError from error
 
 
-def _attention(path: Path) -> Iterable[AttentionMap]:
+def _attention(path: Path) -> Generator[None, None, list[AttentionMap]]:
+    found: list[AttentionMap] = []
     if not path.exists():
-        return
+        return found
     with np.load(path, allow_pickle=False) as stored:
-        for n, (kind, name, stage) in enumerate(stored["names"].tolist()):
-            numbered = int(stage) if stage else None
-            yield AttentionMap(name, numbered, stored[f"values_{n}"], stored[f"affine_{n}"], kind)
+        names, affines = stored["names"].tolist(), [stored[f"affine_{n}"] for n in range(len(stored["names"]))]
+    for n, ((kind, name, stage), affine) in enumerate(zip(names, affines, strict=True)):
+        values = yield from _array(path, f"values_{n}")
+        found.append(AttentionMap(name, int(stage) if stage else None, values, affine, kind))
+    return found
+
+
+def _array(path: Path, name: str) -> Generator[None, None, NDArray[np.float32]]:
+    """An array of an ``.npz``, a few megabytes a step: numpy itself would read a fine map in one."""
+    with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
+        np.lib.format.read_magic(file)
+        shape, in_columns, dtype = np.lib.format.read_array_header_1_0(file)
+        values = np.empty(shape, dtype, order="F" if in_columns else "C")
+        waiting = memoryview(values.ravel(order="K").view(np.uint8)) if values.size else b""
+        while waiting:
+            count = file.readinto(waiting[:_READ])
+            if not count:
+                raise EOFError
+            waiting = waiting[count:]
+            yield
+    return values
