@@ -54,6 +54,20 @@ class AcquisitionFacts:
 
 
 @dataclass(frozen=True)
+class ScanOrigin:
+    """When and where a series was scanned, for those who follow scanners over months. It is no acquisition fact.
+
+    Attributes:
+        month: of the study, ``YYYY-MM``; no more of the date is kept.
+        device: what tells a scanner from others of its model. It may name an institution, is never written or shown,
+            and is good for a keyed hash only.
+    """
+
+    month: str | None = None
+    device: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
 class SliceExposure:
     """What the headers say about the dose of one slice. ``None`` means that they do not say it."""
 
@@ -89,6 +103,7 @@ class Volume:
         exposures: one for each slice along the acquisition axis; empty where no slice has a header of its own.
         units: "HU"; "challenge" where the voxels were the LDCTIQAG2023 [0, 1] scale and were mapped back to HU;
             "signal" for MR, of which nothing may be said in HU.
+        origin: when and on which device it was scanned, as far as headers tell.
     """
 
     hu: NDArray[np.generic]
@@ -98,6 +113,7 @@ class Volume:
     warnings: tuple[str, ...] = ()
     units: str = "HU"
     exposures: tuple[SliceExposure, ...] = ()
+    origin: ScanOrigin = field(default_factory=ScanOrigin)
 
     def __post_init__(self) -> None:
         if self.hu.ndim != 3 or 0 in self.hu.shape:

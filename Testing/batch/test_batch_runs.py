@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 from pathlib import Path
 
 import psutil
@@ -25,6 +26,12 @@ REPORT = {"study.json", "assessment.json", "slices.csv", "measures.json", "measu
 def table(out):
     with (out / "studies.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def recorded(out):
+    """What the record of an output folder holds, past our own code: every row without its number and time."""
+    with contextlib.closing(sqlite3.connect(out / "record.sqlite")) as record:
+        return sorted(record.execute("SELECT series_key, state, mean, month, digest, figures FROM results"))
 
 
 def listening(command):
@@ -79,6 +86,11 @@ def test_two_hundred_studies_survive_a_kill(tmp_path, monkeypatch):
     assert {path.name for path in (out / ".ctqa-batch").iterdir()} <= {"key", "run", "lock"}
     assert not any(temporary.iterdir())
 
+    # The record has each once, also those that the killed run did not enter.
+    entered = recorded(out)
+    assert [row[0] for row in entered] == sorted(after) and {row[3] for row in entered} == {"2001-03"}
+    assert {row[0]: json.loads(row[5]) for row in entered} == {n: json.loads(t)["values"] for n, t in after.items()}
+
     rows = table(out)
     assert {row["study"] for row in rows} == set(after) and len(rows) == 200
     assert {row["state"] for row in rows} == {"scored"}
@@ -121,8 +133,11 @@ def test_a_study_that_fails_is_a_row_and_the_second_run_does_nothing(tmp_path):
             assert (f'href="{link}"' in page) == bool(row["report"]) == (out / link).exists()
 
     before = {path: path.stat().st_mtime_ns for path in (out / "studies").rglob("*")}
+    entered = recorded(out)
+    assert sorted(row[1] for row in entered) == ["failed"] * 2 + ["no score"] + ["scored"] * 3
     again = Command(*arguments)
     again.finish(4)
+    assert recorded(out) == entered
     assert {path: path.stat().st_mtime_ns for path in (out / "studies").rglob("*")} == before
 
     told = Command(*arguments, "--dry-run", "--identify").process.communicate(timeout=900)[0]

@@ -12,12 +12,13 @@ ROOT = Path(__file__).resolve().parents[2]
 HEAVY = (
     "torch monai einops safetensors scipy skimage pydicom highdicom SimpleITK nibabel tifffile PIL "
     "slicer vtk vtkmodules qt ctk matplotlib jinja2 trame trame_slicer typer rich dask distributed filelock psutil "
-    "requests dicomweb_client pynetdicom tenacity keyring"
+    "requests dicomweb_client pynetdicom tenacity keyring sqlalchemy alembic psycopg pyarrow"
 ).split()
 LIGHT = ["CTQualityAssessmentLib"] + [
     f"CTQualityAssessmentLib.{name}"
     for name in (
-        "errors volume results windows colours calls reading models assessment reporting mrml worker worker.loop pacs"
+        "errors volume results windows colours calls reading models assessment reporting mrml worker worker.loop pacs "
+        "record"
     ).split()
 ]
 

@@ -9,6 +9,7 @@ import pytest
 
 from Testing.bundle_factory import write_bundle
 from Testing.denoiser_factory import write_denoiser
+from Testing.hardness.viewer import UPLOAD_LIMIT_MIB
 from Testing.viewer.pictures import KNOW_PICTURES
 from Testing.viewer.running import PATIENCE_S, SAMPLE, start_viewer
 
@@ -36,7 +37,8 @@ def models(tmp_path_factory):
 @pytest.fixture(scope="session")
 def viewer(models, tmp_path_factory):
     """A viewer on the shipped sample, shared by the tests of a worker."""
-    with start_viewer(models, tmp_path_factory.mktemp("viewer"), str(SAMPLE)) as running:
+    limit = ("--upload-limit", UPLOAD_LIMIT_MIB)
+    with start_viewer(models, tmp_path_factory.mktemp("viewer"), str(SAMPLE), *limit) as running:
         yield running
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
+import time
 
 import numpy as np
 from PIL import Image
+
+from Testing.viewer.running import PATIENCE_S
 
 #: To run in a page before anything else: keeps each picture.
 KNOW_PICTURES = """
@@ -49,6 +52,17 @@ def picture_at_rest(page, place: str) -> bytes:
 def picture(page, place="large") -> np.ndarray:
     """The whole picture of a view after everything that was asked for, as integers, rows from the top."""
     return np.asarray(Image.open(io.BytesIO(picture_at_rest(page, place))).convert("RGB"), dtype=int)
+
+
+def picture_after(page, before: np.ndarray, place="large") -> np.ndarray:
+    """The picture of a view once it is another one than ``before``: what the mouse did is sent a moment later."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        seen = picture(page, place)
+        if seen.shape == before.shape and np.abs(seen - before).mean() > 0.5:
+            return seen
+        page.wait_for_timeout(50)
+    raise AssertionError("the picture has not changed")
 
 
 def picture_when(page, true_of) -> np.ndarray:

@@ -23,7 +23,7 @@ from CTQualityAssessmentLib.reading import read_volume
 from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS, value_text
 
 from Testing.dicom_factory import body, write_series
-from Testing.viewer.pictures import picture, picture_when
+from Testing.viewer.pictures import picture, picture_after, picture_when
 from Testing.viewer.running import PATIENCE_S, ROOT, SAMPLE, start_viewer
 
 # One server and one browser for all of them: starting these takes longer than most tests.
@@ -287,10 +287,12 @@ def test_two_volumes_are_compared_slice_by_slice(page, tmp_path):
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.wheel(0, -100)
     page.wait_for_function("document.querySelector('[data-test=here]').textContent !== '2'")
+    before = picture(page)
     page.keyboard.down("Control")
     page.mouse.wheel(0, -300)
     page.keyboard.up("Control")
     page.mouse.move(5, 5)
+    picture_after(page, before)
     first, second = (picture(page, place).mean(axis=2) for place in ("large", "second"))
     assert np.corrcoef(first.ravel(), second.ravel())[0, 1] > 0.98  # zoomed in one, and both show the same place
     page.click("[data-test=swap]")
@@ -366,9 +368,15 @@ def long_volume(tmp_path):
 
 def test_a_run_survives_a_reload_is_cancelled_and_ends_with_the_program(models, long_volume, tmp_path, open_page):
     """Rows come while it runs; a reload loses nothing; cancelling keeps what is there; nothing is left behind."""
-    with start_viewer(models, tmp_path / "run", str(tmp_path / "Doe" / "missing"), "--upload-limit", "32") as running:
+    rubbish = tmp_path / "Doe.dcm"
+    rubbish.write_bytes(b"no image at all")
+    with start_viewer(models, tmp_path / "run", str(rubbish), "--upload-limit", "32") as running:
         page = open_page(running, "[data-test=error]")
-        assert "no file or folder" in page.inner_text("[data-test=error]") and "Doe" not in page.content()
+        told = page.inner_text("[data-test=error]")
+        assert "no image" in told and "Doe" not in page.content()
+        # In the terminal too, for whoever has closed the tab.
+        line = running.process.stdout.readline()
+        assert line.startswith("Error: ") and line[7:].strip() in told and "Doe" not in line
         assert page.is_disabled("[data-test=assess]")
         page.set_input_files("[data-test=files]", long_volume)
         page.click("[data-test=assess]:enabled")
@@ -441,9 +449,24 @@ def test_a_folder_of_results_opens_with_its_result(models, tmp_path, open_page):
     assert "The connection is lost" in page.inner_text(".lost")
 
 
-def test_an_unknown_model_ends_the_command_instead_of_another_taking_its_place(models, tmp_path):
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "CTQualityAssessment"), "CTQA_MODELS": str(models)}
-    code = "from CTQualityAssessmentLib.cli import main; main()"
-    command = [sys.executable, "-c", code, "view", "--no-browser", "--model", "no-such-model"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE_S)
-    assert done.returncode == 1 and "no model of that name" in done.stderr
+@pytest.mark.parametrize(
+    ("wrong", "code", "told"),
+    [
+        (["--model", "no-such-model"], 1, "no model of that name"),
+        (["Doe/missing"], 3, "no file or folder"),
+        ([".", "--compare", "Doe/missing"], 3, "no file or folder"),
+    ],
+)
+def test_a_wrong_start_ends_the_command_with_a_sentence(wrong, code, told, models, tmp_path):
+    """Instead of another model taking its place, or a page that stays empty; and nothing is left behind."""
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT / "CTQualityAssessment"),
+        "CTQA_MODELS": str(models),
+        "TMPDIR": str(tmp_path),
+    }
+    command = [sys.executable, "-c", "from CTQualityAssessmentLib.cli import main; main()", "view", "--no-browser"]
+    done = subprocess.run(
+        [*command, *wrong], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S
+    )
+    assert done.returncode == code and told in done.stderr and "Doe" not in done.stderr and done.stdout == ""
+    assert not list(tmp_path.iterdir())

@@ -114,7 +114,11 @@ def test_denoise_hear_of_lost_lesions_flip_compare_and_save(page, viewer, models
     os.kill(worker, signal.SIGSTOP)
     try:
         for tissue in ("lung", "soft", "bone"):
+            told = page.inner_text("[data-test=denoised] h2")
             page.fill(f"[data-test=strength-{tissue}]", "0")
+            page.wait_for_function(
+                "told => document.querySelector('[data-test=denoised] h2').innerText !== told", arg=told
+            )
             page.wait_for_selector(READY)
         page.wait_for_function("document.querySelector('[data-test=whole]')?.textContent === 'mean 0.0 HU, SD 0.0 HU'")
         page.wait_for_selector("[data-test=span-10][aria-pressed=true]")

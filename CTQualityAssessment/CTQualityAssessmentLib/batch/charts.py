@@ -122,7 +122,7 @@ def scatter_chart(studies: Sequence[Scored], name: str, unit: str, outliers: set
             round(x_of(float(log)), 1),
             round(y_of(one.score), 1),
             f"{_text(one)}; {one.values[name]:.3g} {unit}",
-            _link(one),
+            one.link,
             one.name in outliers,
         )
         for one, log in zip(known, logs, strict=True)
@@ -144,7 +144,7 @@ def _strip_row(label: str, members: Sequence[Scored], y: float, outliers: set[st
         stacked[round(x / _DOT)] += 1
         # 0, up, down, further up, ...; where a heap is higher than the row, it starts again in the middle.
         step = (place % (2 * int(_MOST / _STACK) + 1) + 1) // 2 * _STACK * (-1 if place % 2 else 1)
-        dots.append(Dot(round(x, 1), round(y + step, 1), _text(one), _link(one), one.name in outliers))
+        dots.append(Dot(round(x, 1), round(y + step, 1), _text(one), one.link, one.name in outliers))
     return StripRow(label, len(members), y, tuple(dots), box, float(quartiles[1]))  # type: ignore[arg-type]
 
 
@@ -170,7 +170,3 @@ def _score_x(score: float) -> float:
 
 def _text(one: Scored) -> str:
     return f"{one.name[:8]}: {one.score:.2f}; {one.protocol}; {one.kernel}; {one.scanner}"
-
-
-def _link(one: Scored) -> str:
-    return f"studies/{one.name}/index.html"

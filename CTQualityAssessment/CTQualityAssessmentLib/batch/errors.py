@@ -26,6 +26,16 @@ class NotABatchError(CTQAError):
         super().__init__("The ledger of this output folder is damaged.", "Choose a new output folder.")
 
 
+class KeyFileError(CTQAError):
+    """The key that folders are to share cannot be used."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The file that CTQA_KEY_FILE names does not hold a key of 32 bytes.",
+            "Make one with 'head -c 32 /dev/urandom', readable by you only, or copy that of an output folder.",
+        )
+
+
 class NoSeriesError(CTQAError):
     """There is no CT in the input."""
 

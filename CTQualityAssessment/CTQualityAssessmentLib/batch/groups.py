@@ -9,6 +9,7 @@ from typing import Any
 
 from CTQualityAssessmentLib.batch.plan import Entry
 from CTQualityAssessmentLib.batch.records import SCORED
+from CTQualityAssessmentLib.batch.table import report_link
 
 #: Fewest studies of a group to tell an outlier by.
 FEWEST = 8
@@ -29,7 +30,7 @@ OUTLIER_RULE = (
 
 @dataclass(frozen=True)
 class Scored:
-    """A study with a score, and the groups it belongs to."""
+    """A study with a score, the groups it belongs to, and its report relative to the page, "" where there is none."""
 
     name: str
     score: float
@@ -37,6 +38,7 @@ class Scored:
     protocol: str
     kernel: str
     scanner: str
+    link: str
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def scored_studies(entries: Sequence[Entry], identify: bool = False) -> list[Sco
         protocol = (entry.protocol if identify else None) or protocol_of(record.values)
         kernel = record.values.get("kernel") or "Kernel n/a"
         score = float(record.values["mean"])
-        found.append(Scored(record.name, score, record.values, protocol, kernel, scanner_of(record.values)))
+        link = report_link(entry) or ""
+        found.append(Scored(record.name, score, record.values, protocol, kernel, scanner_of(record.values), link))
     return found
 
 

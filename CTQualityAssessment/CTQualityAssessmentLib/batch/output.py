@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from CTQualityAssessmentLib.batch.errors import NotABatchError, OutputBusyError, StaleRunError
+from CTQualityAssessmentLib.batch.errors import KeyFileError, NotABatchError, OutputBusyError, StaleRunError
 from CTQualityAssessmentLib.batch.records import FAILED, StudyRecord
 from CTQualityAssessmentLib.reporting.folder import OutputFolderError
 
@@ -23,6 +23,8 @@ RECORD = "study.json"
 _LEDGER = ".ctqa-batch"
 _SCRATCH, _SWEPT = ".ctqa-", ".ctqa-swept-"
 _KEY_BYTES = 32
+#: Of the environment: a file with the key of new folders.
+KEY_FILE = "CTQA_KEY_FILE"
 #: How often a study's folder may be taken away while it is being replaced: each time another worker published it.
 _PUBLISH_TRIES = 5
 
@@ -85,6 +87,9 @@ class BatchFolder:
             self.work.mkdir(mode=0o700, exist_ok=True)
         except Timeout:
             raise OutputBusyError from None
+        except KeyFileError:
+            lock.release()
+            raise
         except OSError as error:
             lock.release()
             raise _cannot_write(error) from error
@@ -176,7 +181,7 @@ class BatchFolder:
 
     def _create_key(self) -> None:
         if not self.exists:
-            self._write_ledger("key", secrets.token_bytes(_KEY_BYTES))
+            self._write_ledger("key", _common_key() or secrets.token_bytes(_KEY_BYTES))
 
     def _write_ledger(self, name: str, content: bytes, mode: int = 0o600) -> None:
         unfinished = self._ledger / f"{_SCRATCH}{secrets.token_hex(4)}"
@@ -196,6 +201,23 @@ class BatchFolder:
             with suppress(OSError):
                 folder.rename(swept)
                 shutil.rmtree(swept, ignore_errors=True)
+
+
+def _common_key() -> bytes | None:
+    """The key that several folders share, so that a study has one pseudonym in all of them; None for one of its own.
+
+    Raises:
+        KeyFileError: the file that the environment names holds no key.
+    """
+    if not (named := os.environ.get(KEY_FILE)):
+        return None
+    try:
+        key = Path(named).read_bytes()
+    except OSError:
+        raise KeyFileError from None
+    if len(key) != _KEY_BYTES:
+        raise KeyFileError
+    return key
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -13,6 +13,8 @@ from CTQualityAssessmentLib import __version__
 RECORD_VERSION = "1.0"
 
 SCORED, UNSCORED, FAILED, SKIPPED = "scored", "no score", "failed", "skipped"
+#: What a worker says where something has to pass first, such as a restart of the archive. It is never written down.
+WAITING = "waiting"
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ class Settings:
             "figures": self.figures,
             "scene": self.scene,
         }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def scoring(self) -> str:
+        """SHA-256 of what, beside the images and the weights, the figures of a record depend on."""
+        parts = {"record": RECORD_VERSION.split(".")[0], "attention": sorted(set(self.attention_stages))}
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

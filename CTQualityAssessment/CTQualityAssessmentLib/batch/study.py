@@ -51,7 +51,9 @@ def do_study(study: Study, settings: Settings, source: str, out: str, run: str, 
         folder = BatchFolder(Path(out))
         check_place(folder, run, version, Path(source))
         model = loaded_model(settings)
-        return published(study, folder, run, lambda scratch: _read_and_assessed(study, settings, scratch, model, run))
+        return published(
+            study, folder, run, lambda scratch: _read_and_assessed(study, settings, folder, scratch, model, run)
+        )
 
     return guarded(work)
 
@@ -164,17 +166,26 @@ def published(
     return fail_study(study, folder.path, run, reason)
 
 
-def _read_and_assessed(study: Study, settings: Settings, scratch: Path, model: LoadedModel, run: str) -> StudyRecord:
+def _read_and_assessed(
+    study: Study, settings: Settings, folder: BatchFolder, scratch: Path, model: LoadedModel, run: str
+) -> StudyRecord:
     from CTQualityAssessmentLib.reading import Wanted, read_volume
 
     started = time.monotonic()
     wanted = Wanted(("CT", "MR") if model.reads_volumes else ("CT",))
     volume = read_volume([Path(file) for file in study.files], series=study.series, wanted=wanted)
-    return assessed(study, volume, settings, scratch, model, run, started)[0]
+    return assessed(study, volume, settings, folder, scratch, model, run, started)[0]
 
 
 def assessed(
-    study: Job, volume: Volume, settings: Settings, scratch: Path, model: LoadedModel, run: str, started: float
+    study: Job,
+    volume: Volume,
+    settings: Settings,
+    folder: BatchFolder,
+    scratch: Path,
+    model: LoadedModel,
+    run: str,
+    started: float,
 ) -> tuple[StudyRecord, VolumeAssessment, PhysicalMeasures]:
     """Score and measure a volume and write every result that names no patient.
 
@@ -182,6 +193,7 @@ def assessed(
         study: what the volume is.
         volume: what was read.
         settings: how.
+        folder: the output folder, whose key makes the pseudonym of the scanner.
         scratch: an empty folder for the files.
         model: see :func:`loaded_model`.
         run: identifies the run of the program.
@@ -204,10 +216,16 @@ def assessed(
         run,
         SCORED if scored else UNSCORED,
         None if scored else max(sorted(set(refusals)), key=refusals.count),
-        study_values(assessment, measures),
+        study_values(assessment, measures, volume.origin.month, _unit(folder, volume)),
         round(time.monotonic() - started, 2),
     )
     return record, assessment, measures
+
+
+def _unit(folder: BatchFolder, volume: Volume) -> str | None:
+    device = volume.origin.device
+    parts = ("scanner", volume.facts.manufacturer, volume.facts.scanner_model, device)
+    return folder.name_of("\n".join(map(str, parts)).encode())[:6] if device else None
 
 
 def _fault(error: Exception) -> str:

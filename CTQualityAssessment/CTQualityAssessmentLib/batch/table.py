@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+from CTQualityAssessmentLib import __version__
 from CTQualityAssessmentLib.batch.plan import Entry
 from CTQualityAssessmentLib.batch.records import FAILED, SKIPPED
 from CTQualityAssessmentLib.measures import FIGURES, PhysicalMeasures
@@ -28,22 +29,44 @@ _SUMMARY = (
     "grade",
     "scored_range_mm",
 )
+#: Month of the scan, and a pseudonym of the scanner that is the same within one output folder.
+ORIGIN = ("month", "scanner_unit")
 #: Figures of one study: the summary's (scores 0 to 4), the physical measures and the acquisition facts, with the units
 #: that their names tell. What is not known is empty.
-VALUES: tuple[str, ...] = (*_SUMMARY, *FIGURES, *FACTS, "model", "model_version", "device", "warnings")
+VALUES: tuple[str, ...] = (
+    *_SUMMARY,
+    *FIGURES,
+    *FACTS,
+    *ORIGIN,
+    "model",
+    "model_version",
+    "program_version",
+    "device",
+    "warnings",
+)
 COLUMNS: tuple[str, ...] = ("study", "state", "reason", "input", *VALUES, "outlier", "seconds", "report")
 #: Only where they were asked for, since they may identify a patient.
 IDENTIFYING: tuple[str, ...] = ("path", "protocol")
 
 
-def study_values(assessment: VolumeAssessment, measures: PhysicalMeasures) -> dict[str, Any]:
-    """The figures of a study by the names of :data:`VALUES`; what is not known is left out."""
+def study_values(
+    assessment: VolumeAssessment, measures: PhysicalMeasures, month: str | None = None, unit: str | None = None
+) -> dict[str, Any]:
+    """The figures of a study by the names of :data:`VALUES`; what is not known is left out.
+
+    Args:
+        assessment, measures: of the study.
+        month: in which it was scanned, ``YYYY-MM``.
+        unit: pseudonym of the scanner.
+    """
     values = {
+        **dict(zip(ORIGIN, (month, unit), strict=True)),
         **{name: getattr(assessment.summary, name) for name in _SUMMARY},
         **{name: getattr(measures.volume, name) for name in FIGURES},
         **{name: assessment.facts.get(name) for name in FACTS},
         "model": assessment.model.name,
         "model_version": assessment.model.version,
+        "program_version": __version__,
         "device": assessment.device,
         "warnings": " ".join(assessment.warnings) or None,
     }

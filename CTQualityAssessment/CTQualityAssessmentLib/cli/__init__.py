@@ -15,6 +15,7 @@ from CTQualityAssessmentLib.cli import (  # noqa: F401  (each adds one)
     models,
     pacs,
     pacs_watch,
+    record,
     view,
 )
 from CTQualityAssessmentLib.cli.application import app

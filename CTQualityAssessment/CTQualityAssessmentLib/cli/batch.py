@@ -10,7 +10,16 @@ import typer
 
 from CTQualityAssessmentLib import __version__
 from CTQualityAssessmentLib.cli.application import app
-from CTQualityAssessmentLib.cli.studies import Workers, print_end, print_plan, run_entries, settings_of, write_group
+from CTQualityAssessmentLib.cli.studies import (
+    RecordPlace,
+    Workers,
+    filing_of,
+    print_end,
+    print_plan,
+    run_entries,
+    settings_of,
+    write_group,
+)
 from CTQualityAssessmentLib.cli.terminal import (
     EXIT_CANCELLED,
     EXIT_SOME_UNSCORED,
@@ -60,6 +69,7 @@ def batch(
     identify: Annotated[
         bool, typer.Option("--identify", help="Show paths and protocol names, which may identify patients.")
     ] = False,
+    record: RecordPlace = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be done, and write nothing.")] = False,
 ) -> None:
     """Score and measure every CT series under a folder: studies.csv, index.html, and a folder of results for each.
@@ -90,7 +100,7 @@ def batch(
         if dry_run:
             print_plan(make_plan(found, output, settings, retry), identify)
             return
-        with output.opened() as run:
+        with output.opened() as run, filing_of(record, output, settings) as filing:
             entries = make_plan(found, output, settings, retry)
             try:
                 where = Workers(workers, scheduler, trust_network)
@@ -102,6 +112,7 @@ def batch(
                     output,
                     run,
                     where,
+                    filing,
                     progress,
                     cancelled,
                 )
@@ -109,6 +120,7 @@ def batch(
                 error_console.print("Stopped at once; finished studies are kept, and the same command goes on.")
                 raise typer.Exit(EXIT_CANCELLED) from None
             write_group(entries, settings, output, bundle.statement, identify)
+            filing.settle(entry.record for entry in entries if entry.record)
         print_end(entries, output)
         states = {entry.record.state if entry.record else None for entry in entries}
         if None in states:

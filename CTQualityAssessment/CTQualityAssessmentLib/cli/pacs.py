@@ -10,7 +10,16 @@ import typer
 
 from CTQualityAssessmentLib import __version__
 from CTQualityAssessmentLib.cli.application import app
-from CTQualityAssessmentLib.cli.studies import Workers, print_end, print_plan, run_entries, settings_of, write_group
+from CTQualityAssessmentLib.cli.studies import (
+    RecordPlace,
+    Workers,
+    filing_of,
+    print_end,
+    print_plan,
+    run_entries,
+    settings_of,
+    write_group,
+)
 from CTQualityAssessmentLib.cli.terminal import (
     EXIT_CANCELLED,
     EXIT_SOME_UNSCORED,
@@ -62,9 +71,14 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 WorkerCount = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Processes here; else as many as cores and memory allow.")
 ]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="A running dask scheduler, such as tls://host:8786, instead of processes."),
+]
 CaFile = Annotated[Path | None, typer.Option(help="Certificates (PEM) to trust, of the hospital's own authority.")]
 TrustNetwork = Annotated[
-    bool, typer.Option("--trust-network", help="Allow an unencrypted archive on another computer, see the README.")
+    bool,
+    typer.Option("--trust-network", help="Allow an unencrypted archive or scheduler on another computer."),
 ]
 Timeout = Annotated[float, typer.Option(min=1, metavar="S", help="Seconds without an answer until a request fails.")]
 Tries = Annotated[int, typer.Option(min=1, help="How often a request is made, with growing pauses between.")]
@@ -89,9 +103,11 @@ def score(
     model: Model = None,
     device: Device = "auto",
     workers: WorkerCount = None,
+    scheduler: Scheduler = None,
     no_figures: NoFigures = False,
     retry: Annotated[bool, typer.Option("--retry", help="Do the series again that failed before.")] = False,
     identify: Identify = False,
+    record: RecordPlace = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Tell what would be done; write and send nothing.")
     ] = False,
@@ -127,15 +143,16 @@ def score(
         if dry_run:
             print_plan(plan_series(found, output, settings, kinds, retry), identify)
             return
-        with output.opened() as run:
+        with output.opened() as run, filing_of(record, output, settings) as filing:
             entries = plan_series(found, output, settings, kinds, retry)
-            task = task_of(address, output, run)
+            task, where = task_of(address, output, run), Workers(workers, scheduler, trust_network)
             try:
-                entries = run_entries(entries, settings, task, output, run, Workers(workers), progress, cancelled)
+                entries = run_entries(entries, settings, task, output, run, where, filing, progress, cancelled)
             except KeyboardInterrupt:
                 error_console.print("Stopped at once; finished series are kept, and the same command goes on.")
                 raise typer.Exit(EXIT_CANCELLED) from None
             write_group(entries, settings, output, statement, identify)
+            filing.settle(entry.record for entry in entries if entry.record)
         _print_sent(entries, kinds)
         print_end(entries, output)
         _exit(entries)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +16,7 @@ from CTQualityAssessmentLib.cli.pacs import (
     NoFigures,
     Ours,
     Out,
+    Scheduler,
     Send,
     Theirs,
     Timeout,
@@ -32,7 +32,7 @@ from CTQualityAssessmentLib.cli.pacs import (
     pacs_app,
     task_of,
 )
-from CTQualityAssessmentLib.cli.studies import Workers, done_by, workers_of, write_group
+from CTQualityAssessmentLib.cli.studies import RecordPlace, Workers, done_by, filing_of, workers_of, write_group
 from CTQualityAssessmentLib.cli.terminal import (
     EXIT_CANCELLED,
     cancel_on_interrupt,
@@ -42,14 +42,15 @@ from CTQualityAssessmentLib.cli.terminal import (
 )
 
 if TYPE_CHECKING:
+    from CTQualityAssessmentLib.batch.output import BatchFolder
     from CTQualityAssessmentLib.batch.plan import Entry
     from CTQualityAssessmentLib.calls import Cancelled
     from CTQualityAssessmentLib.pacs.address import Address
     from CTQualityAssessmentLib.pacs.archive import FoundSeries
+    from CTQualityAssessmentLib.pacs.watch import Turns
+    from CTQualityAssessmentLib.record.filing import Filing
 
 _EPILOG = "Exit codes: 0 ended with Ctrl-C or SIGTERM; 1 error; 2 wrong usage; 130 stopped at once by a second one."
-#: How often a series is tried until the next start.
-_TRIES = 3
 
 
 @pacs_app.command(epilog=_EPILOG)
@@ -70,7 +71,9 @@ def watch(
     model: Model = None,
     device: Device = "auto",
     workers: WorkerCount = 1,
+    scheduler: Scheduler = None,
     no_figures: NoFigures = False,
+    record: RecordPlace = None,
     ca_file: CaFile = None,
     trust_network: TrustNetwork = False,
     timeout: Timeout = 60.0,
@@ -90,15 +93,16 @@ def watch(
         from CTQualityAssessmentLib.batch.output import BatchFolder
         from CTQualityAssessmentLib.pacs.plan import plan_series
         from CTQualityAssessmentLib.pacs.query import parse_query
-        from CTQualityAssessmentLib.pacs.watch import Stillness, last_days, recorded_entries
+        from CTQualityAssessmentLib.pacs.watch import Stillness, Turns, last_days, recorded_entries
 
         kinds, wanted = kinds_of(send), parse_query(query or ["Modality=CT"])
         address = address_of(url, dimse, aet, aec, tls, ca_file, trust_network, timeout, tries)
         settings, statement = model_settings(model, device, not no_figures)
         output = BatchFolder(out.absolute())
-        stillness, failures = Stillness(quiet), Counter[str]()
-        with output.opened() as run:
-            client_of, settings = workers_of(settings, workers, output.work, Workers(workers))
+        stillness, turns = Stillness(quiet), Turns(every)
+        with output.opened() as run, filing_of(record, output, settings) as filing:
+            _settle(filing, output)
+            client_of, settings = workers_of(settings, workers, output.work, Workers(workers, scheduler, trust_network))
             try:
                 with client_of as client:
                     do = task_of(address, output, run, endure=True)(settings)
@@ -107,11 +111,13 @@ def watch(
                         dated = {"StudyDate": last_days(days, date.today()), **wanted}
                         still = stillness.still(_found(address, dated), time.monotonic())
                         plan = plan_series(still, output, settings, kinds)
-                        left = tuple(e for e in plan if e.study and not e.record and failures[e.study.name] < _TRIES)
+                        now = time.monotonic()
+                        left = tuple(e for e in plan if e.study and not e.record and turns.due(e.study.name, now))
                         if left:
-                            entries = done_by(client, left, do, output, run, lambda *_: None, cancelled)
-                            _tell(entries, failures)
+                            entries = done_by(client, left, do, output, run, filing, lambda *_: None, cancelled)
+                            _tell(entries, turns)
                             write_group(recorded_entries(output), settings, output, statement, False)
+                            _settle(filing, output)
                         _wait(every, cancelled)
             except KeyboardInterrupt:
                 error_console.print("Stopped at once; finished series are kept, and the same command goes on.")
@@ -119,28 +125,45 @@ def watch(
         console.print("Ended.")
 
 
+def _settle(filing: Filing, output: BatchFolder) -> None:
+    """Enter what lies in the folder and is not in the record; a database that is away is no reason to stop."""
+    from CTQualityAssessmentLib.record.errors import RecordLostError
+
+    try:
+        filing.settle(record for name in output.names() if (record := output.record_of(name)))
+    except RecordLostError as error:
+        console.print(f"{error.problem} It will be tried again after the next series.")
+
+
 def _found(address: Address, query: dict[str, str]) -> list[FoundSeries]:
     """What the archive has; nothing while it does not answer or has a fault."""
-    from CTQualityAssessmentLib.pacs.errors import ServerFaultError, UnreachableError
+    from CTQualityAssessmentLib.pacs.errors import ArchiveError
+    from CTQualityAssessmentLib.pacs.patience import will_pass
 
     try:
         return find_series(address, query)
-    except (UnreachableError, ServerFaultError) as error:
+    except ArchiveError as error:
+        if not will_pass(error):
+            raise
         console.print(f"{error.problem} The next look will be later.")
         return []
 
 
-def _tell(entries: tuple[Entry, ...], failures: Counter[str]) -> None:
-    """One line for each series that was done, by its pseudonym; what failed is counted."""
+def _tell(entries: tuple[Entry, ...], turns: Turns) -> None:
+    """One line for each series that was tried, by its pseudonym; when it is tried again is noted."""
     for entry in entries:
         record = entry.record
         if record is None:
             continue
         told = record.reason or f"mean {record.values['mean']:.2f}"
-        if record.state == "failed" or (record.state == "scored" and record.reason):
-            failures[record.name] += 1
-            if failures[record.name] == _TRIES:
+        if record.state in ("failed", "waiting") or (record.state == "scored" and record.reason):
+            passing = record.state == "waiting"
+            if turns.failed(record.name, passing, time.monotonic()):
                 told += " Set aside until the next start."
+            elif passing:
+                told += " It is tried again later."
+        else:
+            turns.done(record.name)
         console.print(f"{record.name}: {record.state}: {told}")
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from CTQualityAssessmentLib.cli.terminal import console
 
@@ -20,6 +22,18 @@ if TYPE_CHECKING:
     from CTQualityAssessmentLib.batch.study import Outcome
     from CTQualityAssessmentLib.calls import Cancelled
     from CTQualityAssessmentLib.calls import Progress as ProgressCall
+    from CTQualityAssessmentLib.record.filing import Filing
+
+
+RecordPlace = Annotated[
+    str | None,
+    typer.Option(
+        "--record",
+        metavar="URL",
+        help="Where each result is entered: a file of SQLite or postgresql://HOST/DATABASE; else CTQA_RECORD, else "
+        "record.sqlite in --out. The password comes from PGPASSWORD or PGPASSFILE.",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -58,6 +72,7 @@ def run_entries(
     output: BatchFolder,
     run: str,
     where: Workers,
+    filing: Filing,
     progress: ProgressCall,
     cancelled: Cancelled,
 ) -> tuple[Entry, ...]:
@@ -70,6 +85,7 @@ def run_entries(
         output: the folder, opened.
         run: identifies this run.
         where: who does it.
+        filing: enters each study into the record.
         progress, cancelled: as everywhere.
     """
     to_do = [entry.study for entry in entries if entry.study and not entry.record]
@@ -78,7 +94,7 @@ def run_entries(
     progress(0, len(to_do), "Starting workers")
     client_of, settings = workers_of(settings, len(to_do), output.work, where)
     with client_of as client:
-        return done_by(client, entries, task(settings), output, run, progress, cancelled)
+        return done_by(client, entries, task(settings), output, run, filing, progress, cancelled)
 
 
 def done_by(
@@ -87,6 +103,7 @@ def done_by(
     do: Callable[[Any], Outcome],
     output: BatchFolder,
     run: str,
+    filing: Filing,
     progress: ProgressCall,
     cancelled: Cancelled,
 ) -> tuple[Entry, ...]:
@@ -100,6 +117,7 @@ def done_by(
     def keep(study: Job, record: StudyRecord) -> None:
         nonlocal failed
         records[study.name] = record
+        filing.enter(record)
         failed += record.state == "failed"
         progress(len(records), len(to_do), f"Studies, {failed} failed" if failed else "Studies")
 
@@ -109,6 +127,21 @@ def done_by(
         replace(entry, record=records.get(entry.study.name)) if entry.study and not entry.record else entry
         for entry in entries
     )
+
+
+@contextmanager
+def filing_of(record: str | None, output: BatchFolder, settings: Settings) -> Iterator[Filing]:
+    """Enters results into the record that --record names, else into that of the output folder.
+
+    Raises:
+        RecordError: it cannot be worked with; told before anything is done.
+    """
+    from CTQualityAssessmentLib.record.address import record_url
+    from CTQualityAssessmentLib.record.filing import Filing
+    from CTQualityAssessmentLib.record.store import open_record
+
+    with open_record(record_url(record, output.path)) as opened:
+        yield Filing(opened, output, settings)
 
 
 def workers_of(

@@ -27,9 +27,9 @@ def view(
 ) -> None:
     """Open the viewer in a browser: look, assess, jump to the worst slice, save. Only this computer can reach it."""
     with plain_errors():
-        from CTQualityAssessmentLib.viewer.server import run
+        from CTQualityAssessmentLib.viewer.server import Start, run
 
-        run(
+        start = Start(
             path,
             series=series,
             second=compare,
@@ -40,3 +40,4 @@ def view(
             upload_limit_mib=upload_limit,
             say=console.print,
         )
+        run(start)

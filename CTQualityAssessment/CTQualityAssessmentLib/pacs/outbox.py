@@ -6,11 +6,12 @@ asks the archive first whether it is there.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from CTQualityAssessmentLib.pacs.archive import Archive
 from CTQualityAssessmentLib.pacs.errors import SeriesError
-from CTQualityAssessmentLib.pacs.patience import patiently
+from CTQualityAssessmentLib.pacs.patience import patiently, will_pass
 
 OUTBOX = "outbox"
 REPORT, MAPS = "report", "maps"
@@ -29,28 +30,33 @@ def waiting(folder: Path) -> bool:
     return (folder / OUTBOX).is_dir()
 
 
-def send_waiting(archive: Archive, folder: Path, fresh: bool = False) -> str | None:
+def send_waiting(archive: Archive, folder: Path, fresh: bool = False, endure: bool = False) -> str | None:
     """Send what waits in the outbox of a study.
 
     Args:
         archive: where to.
         folder: of the study.
         fresh: whether nothing of it can have been sent before.
+        endure: whether a fault of the archive that will pass is raised, instead of told.
 
     Returns:
         Why something could not be sent, as a sentence; it stays in the outbox. None where all was.
 
     Raises:
-        ArchiveError: nothing can be sent at all.
+        ArchiveError: nothing can be sent at all, or not now.
     """
     box = folder / OUTBOX
     for file in sorted(box.glob("*.dcm")):
         try:
             _send(archive, file, fresh)
         except SeriesError as error:
+            if endure and will_pass(error):
+                raise
             return f"Not sent back yet: {error.problem}"
-        file.unlink()
-    if box.is_dir():
+        except FileNotFoundError:  # a worker of a run that was killed sent it and forgot it, just now
+            continue
+        file.unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
         box.rmdir()
     return None
 

@@ -30,7 +30,12 @@ def patiently(patience: Patience, call: Callable[[], _Result]) -> _Result:
     return again(call)
 
 
-def _may_pass(error: BaseException) -> bool:
+def will_pass(error: BaseException) -> bool:
+    """Whether a fault is of the archive's state and not of what was asked: waiting helps, however long it takes."""
     if isinstance(error, RefusedError):
         return error.status == _TOO_MANY_REQUESTS
-    return isinstance(error, (UnreachableError, ServerFaultError, PartialTransferError))
+    return isinstance(error, (UnreachableError, ServerFaultError))
+
+
+def _may_pass(error: BaseException) -> bool:
+    return will_pass(error) or isinstance(error, PartialTransferError)

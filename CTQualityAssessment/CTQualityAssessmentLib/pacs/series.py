@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from CTQualityAssessmentLib import __version__
 from CTQualityAssessmentLib.batch.output import BatchFolder
-from CTQualityAssessmentLib.batch.records import FAILED, SKIPPED, Settings, StudyRecord
+from CTQualityAssessmentLib.batch.records import FAILED, SKIPPED, WAITING, Settings, StudyRecord
 from CTQualityAssessmentLib.batch.study import Outcome, assessed, check_place, guarded, loaded_model, published
 from CTQualityAssessmentLib.pacs.address import Address
 from CTQualityAssessmentLib.pacs.archive import Archive, open_archive
 from CTQualityAssessmentLib.pacs.errors import ArchiveError, SeriesError
 from CTQualityAssessmentLib.pacs.outbox import MAPS, REPORT, create_outbox, send_waiting
+from CTQualityAssessmentLib.pacs.patience import will_pass
 from CTQualityAssessmentLib.pacs.plan import SeriesJob
 from CTQualityAssessmentLib.pacs.transfer import NotToBeScored, fetch_series
 
@@ -34,7 +35,8 @@ def do_series(
 ) -> Outcome:
     """Do a series and publish its results, or its failure, in the output folder; then send back what is wanted.
 
-    A transfer that fails is not written down, so that the next run tries again; damaged images are.
+    A transfer that fails is not written down, so that the next run tries again; damaged images are. With ``endure`` a
+    fault of the archive that will pass gives a record in state "waiting".
 
     Args:
         job: what to do.
@@ -52,8 +54,10 @@ def do_series(
         check_place(folder, run, version)
         try:
             with open_archive(address) as archive:
-                return _done(job, settings, archive, folder, run)
+                return _done(job, settings, archive, folder, run, endure)
         except bearable as error:
+            if endure and will_pass(error):
+                return StudyRecord(job.name, job.fingerprint, run, WAITING, error.problem)
             known = folder.record_of(job.name)
             if (
                 known and known.state != FAILED and known.fingerprint == job.fingerprint
@@ -64,25 +68,33 @@ def do_series(
     return guarded(work)
 
 
-def _done(job: SeriesJob, settings: Settings, archive: Archive, folder: BatchFolder, run: str) -> StudyRecord:
+def _done(
+    job: SeriesJob, settings: Settings, archive: Archive, folder: BatchFolder, run: str, endure: bool
+) -> StudyRecord:
     here = folder.studies / job.name
     # What an earlier run made goes first: assessing again would replace it.
-    unsent = send_waiting(archive, here) if job.send else None
+    unsent = send_waiting(archive, here, endure=endure) if job.send else None
     known = folder.record_of(job.name)
     if known and (unsent or not job.assess or (known.fingerprint == job.fingerprint and known.state != FAILED)):
         return replace(known, reason=unsent) if unsent else known
     model = loaded_model(settings)
 
     def make(scratch: Path) -> StudyRecord:
-        return _made(job, settings, archive, scratch, model, run)
+        return _made(job, settings, archive, folder, scratch, model, run)
 
     record = published(job, folder, run, make, (ArchiveError,))
-    unsent = send_waiting(archive, here, fresh=True) if job.send else None
+    unsent = send_waiting(archive, here, fresh=True, endure=endure) if job.send else None
     return replace(record, reason=unsent) if unsent else record
 
 
 def _made(
-    job: SeriesJob, settings: Settings, archive: Archive, scratch: Path, model: LoadedModel, run: str
+    job: SeriesJob,
+    settings: Settings,
+    archive: Archive,
+    folder: BatchFolder,
+    scratch: Path,
+    model: LoadedModel,
+    run: str,
 ) -> StudyRecord:
     """Fetch and assess; the objects to be sent lie in the outbox of the scratch folder."""
     from CTQualityAssessmentLib.reading import read_volume, read_with_source
@@ -98,7 +110,7 @@ def _made(
             return StudyRecord(job.name, job.fingerprint, run, SKIPPED, str(reason))
         # Without a report to be made, images whose UIDs nothing could refer to are as good as others.
         volume, source = read_with_source(images) if job.make else (read_volume(images), None)
-    record, assessment, measures = assessed(job, volume, settings, scratch, model, run, started)
+    record, assessment, measures = assessed(job, volume, settings, folder, scratch, model, run, started)
     if source is not None:
         kept = assessment if MAPS in job.make else replace(assessment, attention=())
         box = create_outbox(scratch)

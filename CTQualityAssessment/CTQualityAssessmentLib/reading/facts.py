@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 
 from CTQualityAssessmentLib.prompts import organ_in
 from CTQualityAssessmentLib.reading.frames import Frame
 from CTQualityAssessmentLib.reading.stacks import Stack
-from CTQualityAssessmentLib.volume import AcquisitionFacts, SliceExposure
+from CTQualityAssessmentLib.volume import AcquisitionFacts, ScanOrigin, SliceExposure
 
 _NO_CONTRAST = {"NONE", "NO", "N", "WITHOUT", "NO CONTRAST", "NATIVE"}
 
@@ -36,6 +37,16 @@ def stack_facts(stack: Stack) -> AcquisitionFacts:
         gantry_tilt_deg=first.number("GantryDetectorTilt"),
         contrast=_contrast(first),
         described_organ=organ_in(first.text("SeriesDescription")) or organ_in(first.text("ProtocolName")),
+    )
+
+
+def stack_origin(stack: Stack) -> ScanOrigin:
+    """Month of the acquisition, else of the study, and serial number, else name, of the scanner."""
+    first = stack.frames[0]
+    dates = (first.text("AcquisitionDate"), first.text("StudyDate"))
+    month = next((date for date in dates if re.fullmatch(r"[12][0-9]{3}(0[1-9]|1[0-2])[0-9]{2}", date or "")), None)
+    return ScanOrigin(
+        month and f"{month[:4]}-{month[4:6]}", first.text("DeviceSerialNumber") or first.text("StationName")
     )
 
 

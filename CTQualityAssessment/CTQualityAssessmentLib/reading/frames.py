@@ -30,7 +30,7 @@ _KEYWORDS = (
     "ConvolutionKernel ReconstructionAlgorithm IterativeReconstructionMethod ReconstructionDiameter KVP "
     "XRayTubeCurrent Exposure CTDIvol Manufacturer ManufacturerModelName BodyPartExamined ContrastBolusAgent "
     "AcquisitionNumber TemporalPositionIdentifier NominalPercentageOfCardiacPhase TriggerTime ProtocolName "
-    "EchoNumbers EchoTime DiffusionBValue"
+    "EchoNumbers EchoTime DiffusionBValue StudyDate AcquisitionDate DeviceSerialNumber StationName"
 ).split()
 
 #: What Enhanced CT calls differently, and how classic CT calls it.

@@ -20,7 +20,7 @@ from CTQualityAssessmentLib.reading.errors import (
     ReadingCancelledError,
     SeveralImagesError,
 )
-from CTQualityAssessmentLib.reading.facts import stack_exposures, stack_facts
+from CTQualityAssessmentLib.reading.facts import stack_exposures, stack_facts, stack_origin
 from CTQualityAssessmentLib.reading.files import ITK_SUFFIXES, NIFTI_SUFFIXES, TIFF_SUFFIXES, files_in, has_suffix
 from CTQualityAssessmentLib.reading.frames import Frame, read_frames
 from CTQualityAssessmentLib.reading.geometry import stack_affine
@@ -146,6 +146,7 @@ def read_stack(stack: Stack, others: tuple[str, ...], ignored: int, progress: Pr
         facts=facts,
         units=SIGNAL if of_mr else "HU",
         exposures=stack_exposures(stack),
+        origin=stack_origin(stack),
         warnings=(*others, *stack.notes, *left_out, *about_geometry, *about_values),
     )
 

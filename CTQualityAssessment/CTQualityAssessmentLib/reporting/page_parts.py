@@ -15,15 +15,19 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 
 @lru_cache(maxsize=4)
-def page_template(name: str, folder: Path = TEMPLATES) -> Template:
+def page_template(name: str, *folders: Path) -> Template:
     """A template that escapes what it is given and fails on what it is not given.
 
     Compiled once: a batch writes hundreds of pages in one process.
+
+    Args:
+        name: its file.
+        folders: where it and what it includes are looked for, by default here.
     """
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
+        loader=jinja2.FileSystemLoader(folders or TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

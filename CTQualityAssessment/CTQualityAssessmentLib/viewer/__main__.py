@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 
 from CTQualityAssessmentLib.errors import CTQAError
-from CTQualityAssessmentLib.viewer.server import run
+from CTQualityAssessmentLib.viewer.server import Start, run
 
 if __name__ == "__main__":
     try:
-        run(Path(sys.argv[1]) if len(sys.argv) > 1 else None, say=lambda line: sys.stdout.write(line + "\n"))
+        path = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+        run(Start(path, say=lambda line: print(line, flush=True)))  # noqa: T201
     except CTQAError as error:
         sys.exit(f"Error: {error}")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 HOST = "127.0.0.1"
+_PAGES = ("/", "/index.html")
 _REFUSED = (
     "<!doctype html><html lang='en'><meta charset='utf-8'><title>Not allowed</title><body><h1>Not allowed</h1>"
     "<p>Open the complete address that the program printed in its terminal; it holds a key that changes every time."
@@ -60,6 +61,8 @@ class Access:
             except web.HTTPException as error:
                 error.headers.update(_HEADERS)
                 raise
+            except (OSError, ValueError):  # a name that no file can have
+                response = web.Response(status=404)
             if not response.prepared:
                 response.headers.update(_HEADERS)
             return response
@@ -76,6 +79,11 @@ class Access:
             return refused
         origin = request.headers.get("Origin")
         if origin is not None and origin != f"http://{request.headers['Host']}":
+            return refused
+        # Pages of other ports of this computer get the cookie sent along, because a site is a host; of these only
+        # navigation may pass, and that to the page itself.
+        site, mode = request.headers.get("Sec-Fetch-Site"), request.headers.get("Sec-Fetch-Mode")
+        if site not in (None, "same-origin", "none") and (mode != "navigate" or request.path not in _PAGES):
             return refused
         name = f"ctqa-{port}"  # cookies are shared between the ports of a host
         if request.path == "/" and _same(request.query.get("token", ""), self.token):

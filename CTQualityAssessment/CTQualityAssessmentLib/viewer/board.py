@@ -11,18 +11,11 @@ from trame_server.state import State
 
 from CTQualityAssessmentLib.calls import Progress
 from CTQualityAssessmentLib.errors import CTQAError
-from CTQualityAssessmentLib.viewer.run import RunError
+from CTQualityAssessmentLib.viewer.errors import BusyError, RunError
 from CTQualityAssessmentLib.worker.faults import place
 
 #: How often the page hears of new rows and progress.
 _FLUSH_SECONDS = 0.25
-
-
-class BusyError(CTQAError):
-    """Something else is going on."""
-
-    def __init__(self) -> None:
-        super().__init__("The viewer is busy with another task.", "Wait for its end, or cancel it.")
 
 
 class Board:

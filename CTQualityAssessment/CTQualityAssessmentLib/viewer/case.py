@@ -33,9 +33,8 @@ from CTQualityAssessmentLib.mrml.volume_nodes import add_volume, ijk_to_ras, vol
 from CTQualityAssessmentLib.reading import SeriesInfo, Wanted, read_volume
 from CTQualityAssessmentLib.reporting.measures_file import read_measures
 from CTQualityAssessmentLib.results import AttentionMap, VolumeAssessment, map_of_title
+from CTQualityAssessmentLib.viewer.read_ahead import MODALITIES, ReadAhead, is_scene
 from CTQualityAssessmentLib.volume import AcquisitionFacts, Volume
-
-SCENE = "scene.mrb"
 
 
 class NoVolumeInSceneError(CTQAError):
@@ -104,13 +103,6 @@ class Case:
         return titles
 
 
-def is_scene(path: Path) -> Path | None:
-    """The scene file that a path stands for: itself, or the one in a folder of results."""
-    if path.suffix.lower() == ".mrb":
-        return path
-    return path / SCENE if (path / SCENE).is_file() else None
-
-
 async def open_case(
     scene: slicer.vtkMRMLScene,
     path: Path,
@@ -118,10 +110,12 @@ async def open_case(
     scenes: bool,
     progress: Progress,
     on_series: Callable[[tuple[SeriesInfo, ...]], None] | None = None,
+    ahead: ReadAhead | None = None,
 ) -> Case:
     """Read a CT, or where ``scenes`` allows it a saved scene, and put it into the scene.
 
     A CT is read in a thread, in which ``on_series`` is told what there is to choose from; a scene does not allow that.
+    Where ``ahead`` has begun to read the same, its answer is taken, if it has one.
 
     Raises:
         CTQAError: the input cannot be read.
@@ -131,10 +125,15 @@ async def open_case(
         case = _open_scene(scene, scene_file)
         case.measures = _measures_beside(scene_file, case.volume)
         return case
-    wanted = Wanted(("CT", "MR"))  # models that read CT alone refuse MR themselves
-    volume = await asyncio.to_thread(
-        read_volume, path, series=series, progress=progress, on_series=on_series, wanted=wanted
-    )
+    found = await ahead.result(progress) if ahead is not None else None
+    if found is not None:
+        volume, listed = found
+        if on_series is not None:
+            on_series(listed)
+    else:
+        volume = await asyncio.to_thread(
+            read_volume, path, series=series, progress=progress, on_series=on_series, wanted=Wanted(MODALITIES)
+        )
     node = add_volume(scene, volume)
     return Case(shared(volume, node), node)
 

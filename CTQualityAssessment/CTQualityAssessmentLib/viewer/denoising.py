@@ -54,7 +54,7 @@ class Denoising:
     ) -> None:
         """Denoise the open case."""
         strength = _strength(lung, soft_tissue, bone)
-        known = {one["name"] for one in self._board["denoisers"]}
+        known = [one["name"] for one in self._board["denoisers"]]
         if self._opened.case is not None and self._tasks.idle and strength is not None and model in known:
             self._tasks.begin(self._denoise(str(model), strength, findings is True, scores is True))
 

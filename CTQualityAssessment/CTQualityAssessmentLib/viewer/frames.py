@@ -71,10 +71,11 @@ class Quiet:
     """While ``on``, no view asks for a picture.
 
     Each view draws where the others cut, and asks for a picture when one of them changes in any way: two that change
-    their size for each picture would ask each other for ever.
+    their size for each picture would ask each other for ever. None asks either before anything is ``open``.
     """
 
     on: bool = False
+    open: bool = False
 
 
 class FrameScheduler(RcaImageRenderScheduler):
@@ -97,7 +98,7 @@ class FrameScheduler(RcaImageRenderScheduler):
 
     def schedule_render(self) -> None:
         """Ask for a picture."""
-        if not self._quiet.on:
+        if self._quiet.open and not self._quiet.on:
             self._asked += 1
             self._at_rest.clear()
             super().schedule_render()
@@ -159,6 +160,10 @@ class SliceViewFactory(RemoteSliceViewFactory):
         super().__init__(server, target_fps=30.0, blur_fps=15.0)
         self._quiet = Quiet()
         self._schedulers: dict[str, FrameScheduler] = {}
+
+    def open(self) -> None:
+        """From now on there is something to draw."""
+        self._quiet.open = True
 
     async def rest(self) -> dict[str, int]:
         """Wait until no view has a picture to draw or to send; bytes of the last picture of each, by its name."""

@@ -19,6 +19,8 @@ from CTQualityAssessmentLib.reading import SeriesInfo
 from CTQualityAssessmentLib.results import VolumeAssessment
 from CTQualityAssessmentLib.viewer.board import Board, Tasks
 from CTQualityAssessmentLib.viewer.case import Case, close_case, open_case
+from CTQualityAssessmentLib.viewer.places import OWN
+from CTQualityAssessmentLib.viewer.read_ahead import ReadAhead
 from CTQualityAssessmentLib.viewer.shown import (
     case_of,
     comparison_of,
@@ -31,7 +33,7 @@ from CTQualityAssessmentLib.viewer.shown import (
     threshold_of,
 )
 from CTQualityAssessmentLib.viewer.transfers import denoised_name
-from CTQualityAssessmentLib.viewer.views import OWN, SliceViews
+from CTQualityAssessmentLib.viewer.views import SliceViews
 
 #: Window of a difference in HU to either side of zero: of two volumes, and of what denoising took away. Of the latter
 #: the narrowest that holds three standard deviations: in a wider one anatomy that went with the noise is not seen.
@@ -40,11 +42,19 @@ _SPAN_HU, _DENOISED_SPANS_HU = 100.0, (10.0, 20.0, 50.0, 100.0)
 
 @dataclass
 class Source:
-    """What the open case was read from; ``folder`` is an upload to remove when it is no longer needed."""
+    """What the open case was read from.
+
+    Attributes:
+        path: of the files.
+        scenes: whether a saved scene may be opened too.
+        folder: an upload to remove when it is no longer needed.
+        ahead: has begun to read it, the first time.
+    """
 
     path: Path
     scenes: bool
     folder: Path | None = None
+    ahead: ReadAhead | None = None
 
 
 class NothingToCompareError(CTQAError):
@@ -86,9 +96,10 @@ class Opened:
             CTQAError: it cannot be read.
         """
         found: list[SeriesInfo] = []
+        ahead, source.ahead = source.ahead, None
         try:
             case = await open_case(
-                self._scene, source.path, series, source.scenes, self._tasks.progress(), found.extend
+                self._scene, source.path, series, source.scenes, self._tasks.progress(), found.extend, ahead
             )
         finally:
             # Also where the series cannot be read: the page offers the others, if nothing else is open.

@@ -1,4 +1,7 @@
-"""The page: its state at the start, and its one component with the views in it."""
+"""The page: its state at the start, and its one component with room for the views.
+
+It is there before the libraries of the views are loaded, so nothing here may need them.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from trame.ui.html import DivLayout
+from trame_rca import module as rca_module
 from trame_server import Server
+from trame_server.protocol import CoreServer
+from wslink import register
 
+from CTQualityAssessmentLib.viewer.board import busy
+from CTQualityAssessmentLib.viewer.places import PLACES, PRESETS
 from CTQualityAssessmentLib.viewer.shown import denoisers_of, models_of, palette
-from CTQualityAssessmentLib.viewer.views import PLACES, PRESETS
 
 _STATIC = Path(__file__).with_name("static")
 _PAGE = "<ctqa-page {bindings} @ask='(name, args) => trigger(name, args)'>{views}</ctqa-page>"
@@ -37,7 +44,7 @@ def first_state(model: str | None) -> dict[str, Any]:
         "panes": [{"place": place, "orientation": "", "sides": "    "} for place in PLACES],
         "layout": "three",
         "alone": "large",
-        "busy": None,
+        "busy": busy("Starting"),
         "error": error,
         "notes": [],
         "rows": [],
@@ -65,10 +72,32 @@ def first_state(model: str | None) -> dict[str, Any]:
     }
 
 
-def make_page(server: Server, names: list[str]) -> None:
-    """Bind the named parts of the state to the page's component, and put the views into it."""
-    bindings = " ".join(f':{name}="{name}"' for name in names)
+class _AskOnly(CoreServer):
+    """trame lets a page set all of the state, of which the server believes that it set it. Ours only ask."""
+
+    @register("trame.state.update")
+    def update_state(self, changes: object) -> None:
+        """Nothing."""
+
+
+def open_page(server: Server, model: str | None) -> None:
+    """Give a server, not yet started, its page; the views come into it later.
+
+    Args:
+        server: trame's.
+        model: as of :func:`first_state`.
+    """
+    shown = first_state(model)
+    server.state.update({"trame__title": "CT quality", "trame__favicon": None, **shown})
+    server.add_protocol_to_configure(_refuse_state)
+    server.enable_module(rca_module)
+    server.enable_module(MODULE)
+    bindings = " ".join(f':{name}="{name}"' for name in shown)
     views = "".join(f'<template #{place}><trame-template template-name="{place}" /></template>' for place in PLACES)
     with DivLayout(server, classes="ctqa-root") as layout:
         layout.root.add_child(_PAGE.format(bindings=bindings, views=views))
     server.state.trame__template_error = _LOST
+
+
+def _refuse_state(core: CoreServer) -> None:
+    core.__class__ = _AskOnly  # trame makes the object itself, and offers no other class for it

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from typing import Any
+
 from trame_server import Server
 
 from CTQualityAssessmentLib.mrml.overlays import set_overlay_threshold
 from CTQualityAssessmentLib.viewer.assessing import Assessing
 from CTQualityAssessmentLib.viewer.board import Board, Tasks
 from CTQualityAssessmentLib.viewer.opened import Opened
+from CTQualityAssessmentLib.viewer.places import LAYOUTS
 from CTQualityAssessmentLib.viewer.run import Runs
-from CTQualityAssessmentLib.viewer.views import LAYOUTS, SliceViews
+from CTQualityAssessmentLib.viewer.views import SliceViews
 
 #: What a key can ask for: down, nothing, up.
 _STEPS = (-1, 0, 1)
@@ -23,7 +28,21 @@ def answer(server: Server, *parts: object) -> None:
     for part in parts:
         for name in dir(part):
             if name.startswith(_ASK):
-                server.trigger(name.removeprefix(_ASK))(getattr(part, name))
+                server.trigger(name.removeprefix(_ASK))(_bound(getattr(part, name)))
+
+
+def _bound(ask: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, which does nothing where it gets more than it takes."""
+    takes = inspect.signature(ask)
+
+    def asked(*args: object, **kwargs: object) -> Any:
+        try:
+            takes.bind(*args, **kwargs)
+        except TypeError:
+            return None
+        return ask(*args, **kwargs)
+
+    return asked
 
 
 class ViewRequests:
@@ -64,7 +83,7 @@ class ViewRequests:
     def ask_overlay(self, name: object = "") -> None:
         """What lies over the CT."""
         case = self._opened.case
-        self._board.tell(overlay=name if case is not None and name in case.overlays else "")
+        self._board.tell(overlay=name if case is not None and name in list(case.overlays) else "")
         self._opened.lay_over()
 
     def ask_opacity(self, value: object = 0.4) -> None:
@@ -82,7 +101,7 @@ class ViewRequests:
 
     def ask_layout(self, layout: object = "three", alone: object = "large") -> None:
         """Which views; a comparison only where there is a second volume."""
-        known = layout in LAYOUTS and alone in LAYOUTS["one"]
+        known = layout in list(LAYOUTS) and alone in LAYOUTS["one"]
         if known and (layout != "compare" or self._opened.second is not None):
             self._opened.show_layout(str(layout), str(alone))
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from CTQualityAssessmentLib.denoising import DenoisingReport
-from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.measures import PhysicalMeasures
 from CTQualityAssessmentLib.reporting.measures_file import write_measures
 from CTQualityAssessmentLib.results import VolumeAssessment
 from CTQualityAssessmentLib.viewer.case import Case, Denoised
+from CTQualityAssessmentLib.viewer.errors import RunError, no_space
 from CTQualityAssessmentLib.viewer.transfers import EXPORT_FOLDER
 from CTQualityAssessmentLib.viewer.worker_process import WorkerProcess, python_environment
 from CTQualityAssessmentLib.volume import Volume
@@ -41,10 +41,6 @@ from CTQualityAssessmentLib.worker.protocol import (
 #: Voxels for another process, in its folder.
 VOXELS = "hu.npy"
 _Result = TypeVar("_Result")
-
-
-class RunError(CTQAError):
-    """The worker, or the process that writes files, could not do it."""
 
 
 class Runs:
@@ -214,8 +210,3 @@ class Runs:
                 await asyncio.to_thread(shutil.rmtree, before[1].parent, ignore_errors=True)
             self._exported[kind] = (of, folder / EXPORT_FOLDER)
             return folder / EXPORT_FOLDER
-
-
-def no_space() -> RunError:
-    """The disk is full, or the folder is gone."""
-    return RunError("The temporary folder cannot be written.", "Check that the disk is not full, and try again.")

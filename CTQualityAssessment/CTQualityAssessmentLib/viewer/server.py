@@ -4,48 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import logging
 import os
 import signal
 import sys
 import tempfile
+import warnings
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.viewer.access import HOST, Access
-from CTQualityAssessmentLib.viewer.shown import models_of
+from CTQualityAssessmentLib.viewer.errors import PortError
+from CTQualityAssessmentLib.viewer.read_ahead import ReadAhead, is_scene
 
 if TYPE_CHECKING:
     from aiohttp import web
+    from trame_server import Server
+
+    from CTQualityAssessmentLib.viewer.viewer import Viewer
 
 UPLOAD_LIMIT_MIB = 4096
 
 
-class PortError(CTQAError):
-    """The port cannot be had."""
+@dataclass(frozen=True)
+class Start:
+    """How the viewer is started.
 
-    def __init__(self) -> None:
-        super().__init__("The port cannot be opened.", "Choose another with --port, or 0 for any free one.")
-
-
-def run(
-    path: Path | None,
-    *,
-    series: str | None = None,
-    second: Path | None = None,
-    model: str | None = None,
-    device: str = "auto",
-    port: int = 0,
-    open_browser: bool = True,
-    upload_limit_mib: int = UPLOAD_LIMIT_MIB,
-    say: Callable[[str], None] = print,
-) -> None:
-    """Serve the viewer until Ctrl-C or a request to end.
-
-    Args:
-        path: CT, scene or folder of results to open; None for an empty page.
+    Attributes:
+        path: CT, scene or folder of results to open; None for an empty page. What cannot be read is told on the page.
         series: which DICOM series of ``path``.
         second: what to compare it with; None for nothing.
         model: name or folder of the model to begin with.
@@ -53,34 +44,57 @@ def run(
         port: 0 for any that is free.
         open_browser: whether to open the page.
         upload_limit_mib: of one upload.
-        say: takes the line with the address.
+        say: takes the line with the address, and what is wrong with ``path``.
+    """
+
+    path: Path | None = None
+    series: str | None = None
+    second: Path | None = None
+    model: str | None = None
+    device: str = "auto"
+    port: int = 0
+    open_browser: bool = True
+    upload_limit_mib: int = UPLOAD_LIMIT_MIB
+    say: Callable[[str], None] = print
+
+
+def run(start: Start) -> None:
+    """Serve the viewer until Ctrl-C or a request to end.
 
     Raises:
+        PathNotFoundError: there is nothing at one of the paths.
         PortError: the port is taken.
         UnknownBundle: there is no such model.
     """
-    models_of(model)  # before the seconds that the views take to load
+    if not all(_is_there(one) for one in (start.path, start.second) if one is not None):
+        from CTQualityAssessmentLib.reading.errors import PathNotFoundError
+
+        raise PathNotFoundError
     sys.argv = sys.argv[:1]  # trame reads options of its own there, among them one that opens other interfaces
     os.environ["WSLINK_WS_COMPRESS"] = "0"  # frames are compressed already
-    asyncio.run(_serve(path, series, second, model, device, port, open_browser, upload_limit_mib, say))
+    if os.environ.get("CTQA_TRACEBACK") != "1":
+        # Else whoever reaches the port writes into the terminal, and tracebacks quote names of files.
+        logging.getLogger().addHandler(logging.NullHandler())
+        warnings.simplefilter("ignore")
+    gc.disable()  # until something is open: it would look through all that is loaded, and nothing of that is garbage
+    try:
+        asyncio.run(_serve(start))
+    finally:
+        gc.enable()
 
 
-async def _serve(
-    path: Path | None,
-    series: str | None,
-    second: Path | None,
-    model: str | None,
-    device: str,
-    port: int,
-    open_browser: bool,
-    upload_limit_mib: int,
-    say: Callable[[str], None],
-) -> None:
-    from trame_server import Server
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except PermissionError:  # the reader has a sentence for that
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
 
-    from CTQualityAssessmentLib.viewer.transfers import Transfers
-    from CTQualityAssessmentLib.viewer.viewer import Viewer
 
+async def _serve(start: Start) -> None:
+    """The browser loads the page while the libraries of the views are loaded, and the CT is read beside both."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -88,53 +102,82 @@ async def _serve(
             loop.add_signal_handler(number, stop.set)
     with tempfile.TemporaryDirectory(prefix="ctqa-viewer-", ignore_cleanup_errors=True) as private:
         folder = Path(private)
-        access = Access()
-        server = Server("ctqa")
-        server.client_type = "vue3"
-        viewer = Viewer(server, folder, model, device)
-        transfers = Transfers(folder, upload_limit_mib * 1024**2, viewer.receive, viewer.exported)
-
-        def bind(wslink_server: Any) -> None:
-            app: web.Application = wslink_server.app
-            app.middlewares.append(access.middleware())
-            app.router.add_get("/index.html", _index)
-            app.router.add_post("/upload", transfers.upload)
-            app.router.add_get("/download/{name}", transfers.download)
-
-        server.controller.on_server_bind.add(bind)
-        serving = loop.create_task(
-            server.start(
-                port=port,
-                host=HOST,
-                exec_mode="coroutine",
-                thread=True,  # the signals are ours
-                backend="aiohttp",
-                open_browser=False,
-                show_connection_info=False,
-                disable_logging=True,
-                timeout=0,
-            )
-        )
+        reads_ahead = start.path is not None and is_scene(start.path) is None
+        ahead = await ReadAhead.begin(start.path, start.series, folder) if reads_ahead else None
         try:
-            if not await _ready(server, serving):
-                raise PortError
-            address = access.address(server.port)
-            say(f"The viewer is at {address} (Ctrl-C ends it)")
-            if open_browser:
-                webbrowser.open(address)
-            opening = loop.create_task(_open(viewer, path, series, second)) if path is not None else None
-            await stop.wait()
-            if opening is not None:
-                opening.cancel()
+            await _serve_from(folder, start, ahead, stop)
         finally:
-            await viewer.close()
-            if serving.done():
-                serving.exception()
-            else:
-                await server.stop()
+            if ahead is not None:
+                await ahead.close()
 
 
-async def _ready(server: Any, serving: asyncio.Task) -> bool:
+async def _serve_from(folder: Path, start: Start, ahead: ReadAhead | None, stop: asyncio.Event) -> None:
+    with _without_certificates():
+        from trame_server import Server
+    from CTQualityAssessmentLib.viewer.page import open_page
+    from CTQualityAssessmentLib.viewer.transfers import Transfers
+
+    loop = asyncio.get_running_loop()
+    access = Access()
+    server = Server("ctqa")
+    server.client_type = "vue3"
+    open_page(server, start.model)
+    made: asyncio.Future[Viewer] = loop.create_future()
+
+    async def receive(path: Path, folder: Path, second: bool) -> None:
+        await (await asyncio.shield(made)).receive(path, folder, second)
+
+    async def exported(name: str) -> Path | None:
+        return await (await asyncio.shield(made)).exported(name)
+
+    transfers = Transfers(folder, start.upload_limit_mib * 1024**2, receive, exported)
+
+    def bind(wslink_server: Any) -> None:
+        app: web.Application = wslink_server.app
+        app.middlewares.append(access.middleware())
+        app.router.add_get("/index.html", _index)
+        app.router.add_post("/upload", transfers.upload)
+        app.router.add_get("/download/{name}", transfers.download)
+
+    server.controller.on_server_bind.add(bind)
+    serving = loop.create_task(
+        server.start(
+            port=start.port,
+            host=HOST,
+            exec_mode="coroutine",
+            thread=True,  # the signals are ours
+            backend="aiohttp",
+            open_browser=False,
+            show_connection_info=False,
+            disable_logging=True,
+            timeout=0,
+        )
+    )
+    try:
+        if not await _ready(server, serving):
+            raise PortError
+        address = access.address(server.port)
+        start.say(f"The viewer is at {address} (Ctrl-C ends it)")
+        if start.open_browser:
+            loop.run_in_executor(None, webbrowser.open, address)
+        stopped = loop.create_task(stop.wait())
+        opening = loop.create_task(_open(made, server, folder, start, ahead))
+        await asyncio.wait({stopped, opening}, return_when=asyncio.FIRST_COMPLETED)
+        if opening.done():
+            opening.result()  # raises what keeps the views from being made
+            await stopped
+        opening.cancel()
+    finally:
+        if made.done():
+            await made.result().close()
+        made.cancel()
+        if serving.done():
+            serving.exception()
+        else:
+            await server.stop()
+
+
+async def _ready(server: Server, serving: asyncio.Task) -> bool:
     while not serving.done():
         if server.port:
             return True
@@ -142,9 +185,36 @@ async def _ready(server: Any, serving: asyncio.Task) -> bool:
     return False
 
 
-async def _open(viewer: Any, path: Path, series: str | None, second: Path | None) -> None:
-    with contextlib.suppress(CTQAError):  # the page shows it
-        await viewer.open(path, series, second)
+async def _open(
+    made: asyncio.Future[Viewer], server: Server, folder: Path, start: Start, ahead: ReadAhead | None
+) -> None:
+    """Make the viewer, then open what the command was given."""
+    from CTQualityAssessmentLib.viewer.loading import load_viewer
+
+    viewer_class = await asyncio.to_thread(load_viewer)
+    with server.state:
+        made.set_result(viewer_class(server, folder, start.device))
+    if start.path is not None:
+        try:
+            await made.result().open(start.path, start.series, start.second, ahead)
+        except CTQAError as error:  # the page shows it too, and takes another file
+            start.say(f"Error: {error}")
+    gc.freeze()
+    gc.enable()
+
+
+@contextlib.contextmanager
+def _without_certificates() -> Iterator[None]:
+    """aiohttp reads those of all authorities as it is loaded, for a tenth of a second; nothing here asks elsewhere."""
+    before = os.environ.get("SSL_CERT_FILE")
+    os.environ["SSL_CERT_FILE"] = os.devnull
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["SSL_CERT_FILE"]
+        else:
+            os.environ["SSL_CERT_FILE"] = before
 
 
 async def _index(request: web.Request) -> web.Response:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.reporting.volume_file import FORMATS, best_format
+from CTQualityAssessmentLib.viewer.errors import BusyError, no_space
 from CTQualityAssessmentLib.volume import Volume
 
 if TYPE_CHECKING:
-    from aiohttp import web
+    from aiohttp import BodyPartReader, web
 
 #: What can be downloaded, with its type.
 FILES: dict[str, str] = {
@@ -33,7 +35,9 @@ DENOISED_FILES: dict[str, str] = {
 }
 #: Folder beside the result in which they are written.
 EXPORT_FOLDER = "export"
-_MAX_FILES = 20_000
+MAX_FILES = 20_000
+#: So long may an upload stand still: nobody else can send anything meanwhile.
+STILL_SECONDS = 60
 _CHUNK = 1024**2
 #: Only the end of a name is kept: readers choose by it, and the rest may name a patient.
 _SUFFIX = re.compile(r"(\.nii\.gz|\.[a-z0-9]{1,8})$", re.IGNORECASE)
@@ -52,6 +56,13 @@ class TooLargeUploadError(CTQAError):
             f"The files are larger than the limit of {limit}.",
             "Start the viewer with the path of the files instead: then nothing is copied.",
         )
+
+
+class BrokenUploadError(CTQAError):
+    """It broke off, stood still, or is no form with files."""
+
+    def __init__(self) -> None:
+        super().__init__("The files did not arrive whole.", "Send them again.")
 
 
 class NoFileError(CTQAError):
@@ -80,31 +91,46 @@ class Transfers:
         exported: Callable[[str], Awaitable[Path | None]],
     ) -> None:
         self._folder, self._limit, self._receive, self._exported = folder, limit_bytes, receive, exported
+        self._uploading = False
 
     async def upload(self, request: web.Request) -> web.Response:
-        """Take files and open them."""
+        """Take files and open them; one upload at a time, because each may fill the disk up to the limit."""
         from aiohttp import web
 
-        target = Path(tempfile.mkdtemp(prefix="upload-", dir=self._folder))
-        handed_over = False
         try:
-            if (request.content_length or 0) > self._limit + _CHUNK:
-                raise self._too_large()
-            if not request.content_type.startswith("multipart/"):
-                raise NoFileError
-            count = await self._store(request, target)
-            if count == 0:
-                raise NoFileError
-            stored = sorted(target.iterdir())
-            handed_over = True
-            await self._receive(stored[0] if count == 1 else target, target, request.query.get("compare") == "1")
+            if self._uploading:
+                raise BusyError
+            self._uploading = True
+            try:
+                await self._take(request)
+            finally:
+                self._uploading = False
         except CTQAError as error:
             status = 413 if isinstance(error, TooLargeUploadError) else 422
             return web.json_response({"problem": error.problem, "advice": error.advice}, status=status)
-        finally:
-            if not handed_over:
-                shutil.rmtree(target, ignore_errors=True)
         return web.json_response({})
+
+    async def _take(self, request: web.Request) -> None:
+        if (request.content_length or 0) > self._limit + _CHUNK:
+            raise self._too_large()
+        if not request.content_type.startswith("multipart/"):
+            raise NoFileError
+        target: Path | None = None
+        try:
+            target = Path(tempfile.mkdtemp(prefix="upload-", dir=self._folder))
+            count = await self._store(request, target)
+            if count == 0:
+                raise NoFileError
+        except Exception as error:
+            if target is not None:
+                shutil.rmtree(target, ignore_errors=True)
+            if isinstance(error, CTQAError):
+                raise
+            if isinstance(error, OSError) and not isinstance(error, (ConnectionError, TimeoutError)):
+                raise no_space() from error
+            raise BrokenUploadError from error  # aiohttp has many words for a form that is none
+        only = next(target.iterdir()) if count == 1 else target
+        await self._receive(only, target, request.query.get("compare") == "1")
 
     async def download(self, request: web.Request) -> web.StreamResponse:
         """One of the files of the result; any other name is not found."""
@@ -119,21 +145,36 @@ class Transfers:
         return web.FileResponse(file, headers=headers)
 
     async def _store(self, request: web.Request, target: Path) -> int:
+        """Number of the files; what is no file is not kept, but counts as bytes."""
+        from aiohttp import BodyPartReader
+
         taken = count = 0
-        async for part in await request.multipart():
+        reader = await request.multipart()
+        while (part := await asyncio.wait_for(reader.next(), STILL_SECONDS)) is not None:
+            if not isinstance(part, BodyPartReader):  # a form in a form
+                raise BrokenUploadError
             if part.filename is None:
+                async for chunk in self._chunks(part):
+                    taken = self._more(taken, len(chunk))
                 continue
-            if count >= _MAX_FILES:
-                raise TooLargeUploadError(f"{_MAX_FILES} files")
+            if count >= MAX_FILES:
+                raise TooLargeUploadError(f"{MAX_FILES} files")
             suffix = _SUFFIX.search(part.filename)
             with (target / f"{count:06d}{suffix[0].lower() if suffix else ''}").open("wb") as file:
-                while chunk := await part.read_chunk(_CHUNK):
-                    taken += len(chunk)
-                    if taken > self._limit:
-                        raise self._too_large()
+                async for chunk in self._chunks(part):
+                    taken = self._more(taken, len(chunk))
                     file.write(chunk)
             count += 1
         return count
+
+    async def _chunks(self, part: BodyPartReader) -> AsyncIterator[bytes]:
+        while chunk := await asyncio.wait_for(part.read_chunk(_CHUNK), STILL_SECONDS):
+            yield chunk
+
+    def _more(self, taken: int, more: int) -> int:
+        if taken + more > self._limit:
+            raise self._too_large()
+        return taken + more
 
     def _too_large(self) -> TooLargeUploadError:
         mib = self._limit / 1024**2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trame_rca import module as rca_module
 from trame_server import Server
 from trame_slicer.core import SlicerApp
 from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow
@@ -16,7 +15,7 @@ from CTQualityAssessmentLib.viewer.board import Board, Tasks
 from CTQualityAssessmentLib.viewer.denoising import Denoising
 from CTQualityAssessmentLib.viewer.frames import SliceViewFactory
 from CTQualityAssessmentLib.viewer.opened import Opened, Source
-from CTQualityAssessmentLib.viewer.page import MODULE, first_state, make_page
+from CTQualityAssessmentLib.viewer.read_ahead import ReadAhead
 from CTQualityAssessmentLib.viewer.requests import TaskRequests, ViewRequests, answer
 from CTQualityAssessmentLib.viewer.run import Runs
 from CTQualityAssessmentLib.viewer.transfers import DENOISED_FILES, FILES
@@ -27,13 +26,13 @@ class Viewer:
     """One scene, one page; every browser tab shows the same.
 
     Args:
-        server: trame's, not yet started; a running event loop is needed.
+        server: trame's, with the page of :func:`~CTQualityAssessmentLib.viewer.page.open_page`, of which this fills the
+            views; a running event loop is needed.
         folder: private folder that the caller removes at the end.
-        model: name or folder of the model that is chosen at first.
         device: for the worker.
     """
 
-    def __init__(self, server: Server, folder: Path, model: str | None = None, device: str = "auto") -> None:
+    def __init__(self, server: Server, folder: Path, device: str = "auto") -> None:
         self._app = SlicerApp()
         _silence_vtk()  # now, because SlicerApp turns it on
         scene = self._app.scene
@@ -41,33 +40,32 @@ class Viewer:
         self._runs = Runs(folder, device)
         self._board = Board(server.state)
         self._tasks = Tasks(self._board)
-        shown = first_state(model)
-        server.state.update({"trame__title": "CT quality", "trame__favicon": None, **shown})
-        server.enable_module(rca_module)
-        server.enable_module(MODULE)
         views = SliceViews(self._app, SliceViewFactory(server), lambda: self._opened.tell_place())
         self._opened = Opened(scene, views, self._board, self._tasks)
         assessing = Assessing(scene, self._opened, self._runs, self._board, self._tasks)
-        make_page(server, list(shown))
         answer(
             server,
             ViewRequests(views, self._opened, self._board),
             Denoising(scene, self._opened, self._runs, assessing, self._board, self._tasks),
             TaskRequests(self._opened, assessing, self._runs, self._board, self._tasks),
         )
+        self._board.tell(busy=None)
 
-    async def open(self, path: Path, series: str | None = None, second: Path | None = None) -> None:
+    async def open(
+        self, path: Path, series: str | None = None, second: Path | None = None, ahead: ReadAhead | None = None
+    ) -> None:
         """Open a CT, or a scene, in place of what is open. What cannot be read leaves the page as it was.
 
         Args:
             path: what to open.
             series: which DICOM series of it.
             second: what to compare it with.
+            ahead: has begun to read it.
 
         Raises:
             CTQAError: why it cannot be read; the page shows it too.
         """
-        await self._tasks.alone(self._opened.open(Source(path, scenes=True), series), "Reading")
+        await self._tasks.alone(self._opened.open(Source(path, scenes=True, ahead=ahead), series), "Reading")
         if second is not None:
             await self._tasks.alone(self._opened.open_second(second, scenes=True), "Reading the second volume")
 

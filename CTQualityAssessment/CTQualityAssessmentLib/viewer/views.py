@@ -14,26 +14,10 @@ from CTQualityAssessmentLib.mrml.difference import half_width, set_half_width
 from CTQualityAssessmentLib.mrml.linked_views import LinkedViews, SteadyView
 from CTQualityAssessmentLib.mrml.scene import nodes_of_class
 from CTQualityAssessmentLib.viewer.frames import SliceViewFactory
+from CTQualityAssessmentLib.viewer.places import LAYOUTS, OWN, PLACES, PRESETS
 from CTQualityAssessmentLib.volume import Volume
 from CTQualityAssessmentLib.windows import WINDOWS
 
-#: Views of the volume by their place on the page; the large one shows the slices that are scored.
-OWN: tuple[str, ...] = ("large", "upper", "lower")
-#: All views: beside those of the volume the same slice of a second volume, and the difference of the two.
-PLACES: tuple[str, ...] = (*OWN, "second", "difference")
-#: Which views a layout shows; "one" shows any one of the volume's own.
-LAYOUTS: dict[str, tuple[str, ...]] = {
-    "three": OWN,
-    "one": OWN,
-    "compare": ("large", "second", "difference"),
-}
-#: Window presets in the order of their keys.
-PRESETS: tuple[tuple[str, str], ...] = (
-    ("soft-tissue", "Soft tissue"),
-    ("lung", "Lung"),
-    ("bone", "Bone"),
-    ("ldctiqa", "Network"),
-)
 #: Orientation by the patient axis (R, A, S) that it looks along, with what lies left, right, above and below.
 _ORIENTATIONS: tuple[tuple[str, str], ...] = (("Sagittal", "APSI"), ("Coronal", "RLSI"), ("Axial", "RLAP"))
 
@@ -87,6 +71,7 @@ class SliceViews:
 
     def show(self, volume: Volume, node: slicer.vtkMRMLScalarVolumeNode) -> tuple[Pane, ...]:
         """Show a volume in its own planes, all views through its middle; returns what to write on them."""
+        self._factory.open()
         self.compare(None, None)
         self._volume, self._node, self._alternative = volume, node, None
         node.GetDisplayNode().AddObserver("ModifiedEvent", self._window_changed)
