@@ -18,6 +18,7 @@ import ast
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,18 +86,29 @@ def said(text: str) -> str:
         return text
     while _unread:
         _read(_unread.pop())
+        _template_of.cache_clear()
     if text in _plain:
         return _translated(_plain[text], text)
-    for template, (pattern, file) in _templates.items():
-        found = pattern.fullmatch(text)
-        if found is not None:
-            return _filled(_translated(file, template), found.groupdict())
-    return text
+    found = _template_of(text)
+    if found is None:
+        return text
+    file, template, values = found
+    return _filled(_translated(file, template), values)
 
 
 def told(error: CTQAError) -> str:
     """What an error tells the user: the problem and the way out."""
     return f"{said(error.problem)} {said(error.advice)}"
+
+
+@lru_cache(maxsize=256)
+def _template_of(text: str) -> tuple[str, str, dict[str, str]] | None:
+    """File, template and values of a text that was filled in; a volume says the same of many slices."""
+    for template, (pattern, file) in _templates.items():
+        found = pattern.fullmatch(text)
+        if found is not None:
+            return file, template, found.groupdict()
+    return None
 
 
 def _filled(template: str, values: dict[str, str]) -> str:
