@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import slicer
@@ -62,7 +63,8 @@ class ResultsSection(Section):
 
     def keep(self, nodes: AssessmentNodes, assessment: VolumeAssessment) -> None:
         """Remember the values of a result that was just made, instead of reading them from its text."""
-        self._known = (nodes.result, assessment) if nodes.result is not None else None
+        kept = replace(assessment, attention=(), volume_maps=())  # maps are large, and the scene has them
+        self._known = (nodes.result, kept) if nodes.result is not None else None
 
     def other_time_point(self) -> int | None:
         """The time point that the result belongs to, where another one is in view; else None."""
