@@ -33,6 +33,7 @@ from CTQualityAssessmentLib.mrml.scene_file import load_scene, save_scene
 from CTQualityAssessmentLib.mrml.volume_nodes import image_of
 from CTQualityAssessmentLib.panel.before_after import before_after_rows
 from CTQualityAssessmentLib.panel.language import speak_application_language
+from CTQualityAssessmentLib.results import Refusal
 from CTQualityAssessmentLib.translation import said
 
 from Testing.assessment_factory import MODEL, make_assessment, make_attention, make_body, make_volume
@@ -181,6 +182,8 @@ def test_nothing_that_a_user_reads_stays_english(abroad, window, models, tmp_pat
         "Voxels without a value were taken for air.",
     )
     assessment = replace(make_assessment(volume, SCORES, maps), warnings=told, partial=True)
+    empty = replace(assessment.slices[0], refusal=Refusal("no-body", "The slice is empty."))
+    assessment = replace(assessment, slices=(empty, *assessment.slices[1:]))
     nodes = add_assessment(window.scene, node, assessment, make_body(volume))
     window.panel.refresh()
     window.panel.jumps.jump(4)
