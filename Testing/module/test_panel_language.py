@@ -205,6 +205,7 @@ def test_nothing_that_a_user_reads_stays_english(abroad, window, models, tmp_pat
     ui.exportButton.click()
     page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
     assert "Mean over the scored slices" in page and foreign("Good") not in page
+    data |= {file.name for file in (tmp_path / "report").iterdir()}
     assert left() == []
 
 
