@@ -1,4 +1,4 @@
-# make setup | run | test | bench | lint | accuracy        PYTHON=python3.12 chooses the interpreter (3.10 to 3.13)
+# make setup | run | test | bench | hardness | lint | accuracy        PYTHON=python3.12 chooses the interpreter (3.10 to 3.13)
 PYTHON ?= python3
 VENV   ?= .venv
 CT     ?= Resources/SampleData/CTQA-phantom/dicom
@@ -9,7 +9,7 @@ BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PINS := pyproject.toml constraints.txt
 
-.PHONY: setup run test bench lint accuracy
+.PHONY: setup run test bench hardness lint accuracy
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.run-ready
@@ -42,11 +42,17 @@ test: lint
 	echo "Once more, alone: what failed beside other work."; \
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none; }
 
+# The last one compares with peers and with what the machine can do.
 bench: $(VENV)/.run-ready
 	$(BIN)/python -m Testing.benchmarks.spine "$(CT)"
 	$(BIN)/python -m Testing.benchmarks.memory
 	$(BIN)/python -m Testing.benchmarks.physical_measures "$(CT)"
 	$(BIN)/python -m Testing.benchmarks.denoising "$(CT)"
+	$(BIN)/python -m Testing.benchmarks.speed
+
+# Ten thousand broken inputs, and their table in Testing/hardness/README.md; what is done is in build/hardness.
+hardness: $(VENV)/.test-ready
+	OMP_NUM_THREADS=1 nice -n 10 $(BIN)/python -m Testing.hardness --table
 
 # Needs the simulated data set (python -m Training.data.build --out build/simulated). glibc would give back and fetch
 # anew the memory of every slice, which takes most of the time.

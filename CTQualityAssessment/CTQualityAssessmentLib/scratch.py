@@ -1,4 +1,4 @@
-"""Private folders for files on their way to somewhere, which go even where the process that made them was killed."""
+"""Private folders for files on their way to somewhere, and the way into a folder that others may write to as well."""
 
 from __future__ import annotations
 
@@ -68,6 +68,25 @@ def _abandoned(folder: Path) -> bool:
     with (folder / _LOCK).open("r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Wait until no other process of this program is in such a block for the same folder.
+
+    No file is left behind; a killed process holds nobody up. Where folders cannot be locked (Windows, some network
+    disks) nobody waits.
+    """
+    if fcntl is None:
+        yield
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
 
 
 def _hold(file: BinaryIO) -> None:

@@ -36,7 +36,8 @@ _TELLING = (
     "CTDIPhantomTypeCodeSequence PixelData PerFrameFunctionalGroupsSequence SharedFunctionalGroupsSequence "
     "LossyImageCompression ReconstructionDiameter BodyPartExamined"
 ).split()
-_NUMBERS = (
+#: Texts where a number should be.
+NUMBERS = (
     "NaN nan inf -inf Infinity 0 -0 -1 1e-300 1e300 1e30 -1e30 1e9 2147483647 2147483648 4294967296 "
     "99999999999999999999 0.0000001 1,5 0x10 1e 1e999 ' '"
 ).split()
@@ -290,7 +291,7 @@ def _value(rng: Random, tag: int) -> bytes:
             keyword_for_tag(tag), 1
         )
         count = count if rng.random() < 0.8 else rng.randrange(8)
-        mixed = [rng.choice((rng.choice(_NUMBERS), "1", "0", "0.7", "30")) for _ in range(count)]
+        mixed = [rng.choice((rng.choice(NUMBERS), "1", "0", "0.7", "30")) for _ in range(count)]
         return "\\".join(mixed).encode()
     if vr in ("OW", "OB or OW", "SQ"):
         return rng.randbytes(rng.choice((0, 1, 2, 100, 3001)))

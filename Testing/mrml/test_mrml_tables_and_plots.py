@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+from CTQualityAssessmentLib.mrml.live_scores import LiveScores
 from CTQualityAssessmentLib.mrml.plots import add_chart, add_score_series, add_threshold_series
 from CTQualityAssessmentLib.mrml.tables import add_slice_table, add_summary_table, add_threshold_table
 
@@ -80,3 +81,15 @@ def test_the_chart_plots_score_against_slice_over_the_whole_scale(scene, assessm
     assert column(ends, "slice") == [0, 4]
     assert column(ends, "score") == [2.0, 2.0]
     assert fair.GetLineStyle() == fair.LineStyleDash
+
+
+def test_rows_of_a_running_assessment_lie_in_the_order_of_the_volume(scene, assessment):
+    """A preview scores slices far apart first; a curve through the order of arrival would run to and fro."""
+    live = LiveScores(scene)
+    for index in (4, 0, 2, 3, 1):
+        live.append(assessment.slices[index])
+    live.show()
+    assert column(live.table, "slice") == [0, 1, 2, 3, 4]
+    assert column(live.table, "score")[1:3] == [0.4, 1.23] and column(live.table, "score")[4] == 3.9
+    assert column(live.table, "grade")[1] == "Bad" and "No patient" in column(live.table, "grade")[0]
+    live.remove()

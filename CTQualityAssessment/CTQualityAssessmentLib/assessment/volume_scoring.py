@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from CTQualityAssessmentLib.models import LoadedModel
     from CTQualityAssessmentLib.networks.slice_scorer import MapKey, SliceReading
 
+_PREVIEW_SLICES = 16
 _ = marks_of(__file__)
 
 _NOT_RUN = Refusal("not-run", _("The run was cancelled before this slice."))
@@ -60,6 +61,7 @@ def assess_volume(
     on_slice: Callable[[SliceAssessment], None] = _no_slice,
     on_body: Callable[[int, NDArray[np.bool_]], None] = _no_body,
     told: Told = NOTHING_TOLD,
+    preview: bool = False,
 ) -> VolumeAssessment:
     """Scores the slices along the volume's acquisition axis, or the volume as a whole where the model reads volumes.
 
@@ -73,11 +75,13 @@ def assess_volume(
             asks for Grad-CAM of a network that has no attention to show.
         progress: called with (slices done, slices, message).
         cancelled: asked between batches; True returns what is there, marked partial.
-        on_slice: called with each slice that was scored or refused, after its batch and in the order of the volume; of
-            a volume as a whole after its end.
+        on_slice: called with each slice that was scored or refused, after its batch and in the order of the volume, or
+            of the preview; of a volume as a whole after its end.
         on_body: called with index and mask ``(rows, columns)`` of the patient before the slice is told of; not by
             models that read volumes.
         told: what the user says about the volume, for models that are told something.
+        preview: score about sixteen slices spread over the volume before the others, so that its curve can be seen at
+            once. It does not change the scores.
 
     Raises:
         ValueError: a batch size or an attention stage that cannot be.
@@ -104,13 +108,14 @@ def assess_volume(
     maps = _MapGrids(slices, model)
     seconds = {"prepare": 0.0, "network": 0.0}
     partial = False
+    order = _previewed(count) if preview else range(count)
     progress(0, count, _("Assessing slices"))
     for first in range(0, count, batch_size):
         if cancelled():
             partial = True
             break
         clock = time.monotonic()
-        prepared = [prepare_slice(volume, slices, k) for k in range(first, min(first + batch_size, count))]
+        prepared = [prepare_slice(volume, slices, k) for k in order[first : first + batch_size]]
         readable = [p for p in prepared if p.refusal is None]
         seen = [_seen(p, model) for p in readable]
         pixels = [_pixels(hu, model) for hu, _ in seen]
@@ -139,6 +144,12 @@ def assess_volume(
         partial=partial,
         attention=maps.finished(),
     )
+
+
+def _previewed(count: int) -> list[int]:
+    """The numbers of slices, those of a preview first."""
+    every = max(1, round(count / _PREVIEW_SLICES))
+    return [*range(0, count, every), *(k for k in range(count) if k % every)]
 
 
 def begin_assessment(volume: Volume, model: LoadedModel) -> VolumeAssessment:

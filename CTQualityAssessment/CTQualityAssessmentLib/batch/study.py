@@ -15,7 +15,7 @@ from CTQualityAssessmentLib.batch.errors import StaleRunError
 from CTQualityAssessmentLib.batch.output import BatchFolder
 from CTQualityAssessmentLib.batch.records import FAILED, SCORED, UNSCORED, Job, Settings, Study, StudyRecord
 from CTQualityAssessmentLib.batch.table import study_values
-from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.errors import CTQAError, is_out_of_memory
 
 if TYPE_CHECKING:
     from CTQualityAssessmentLib.measures import PhysicalMeasures
@@ -230,7 +230,7 @@ def _unit(folder: BatchFolder, volume: Volume) -> str | None:
 
 def _fault(error: Exception) -> str:
     # Texts of foreign errors may hold paths or header values.
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if is_out_of_memory(error):
         return "The memory is not enough for this study."
     return f"An unexpected fault stopped the study ({_place(error)})."
 

@@ -6,6 +6,8 @@ One file a command; heavy packages are imported inside the commands, so that ``c
 
 from __future__ import annotations
 
+import os
+
 from CTQualityAssessmentLib.cli import (  # noqa: F401  (each adds one)
     assess,
     batch,
@@ -19,8 +21,16 @@ from CTQualityAssessmentLib.cli import (  # noqa: F401  (each adds one)
     view,
 )
 from CTQualityAssessmentLib.cli.application import app
+from CTQualityAssessmentLib.errors import NO_MEMORY, is_out_of_memory
 
 
 def main() -> None:
     """Entry point of the ``ctqa`` command."""
-    app()
+    try:
+        app()
+    except Exception as error:
+        # So short that what tells errors could not be loaded or did not come to its end: without anybody's help.
+        if not is_out_of_memory(error):
+            raise
+        os.write(2, f"Error: {' '.join(NO_MEMORY)}\n".encode())
+        raise SystemExit(1) from None

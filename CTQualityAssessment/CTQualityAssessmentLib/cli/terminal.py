@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.errors import NO_MEMORY, CTQAError, is_out_of_memory
 
 if TYPE_CHECKING:
     from CTQualityAssessmentLib.calls import Cancelled
@@ -54,6 +54,10 @@ def plain_errors() -> Iterator[None]:
     except Exception as error:
         if os.environ.get("CTQA_TRACEBACK") == "1":
             raise
+        if is_out_of_memory(error):
+            error.__traceback__ = None  # it holds what filled the memory, and a line is to be printed
+            error_console.print(f"Error: {' '.join(NO_MEMORY)}")
+            raise typer.Exit(EXIT_FAULT) from None
         error_console.print(
             f"Error: An unexpected fault stopped the run ({type(error).__name__}). "
             "Set CTQA_TRACEBACK=1 to see where, and report it without patient data."

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from CTQualityAssessmentLib.errors import is_out_of_memory
+from CTQualityAssessmentLib.models.claims import LARGEST_BUNDLE, LARGEST_METADATA, UNFIT, no_larger_than, read_plain
 from CTQualityAssessmentLib.models.errors import (
     DamagedBundle,
     DeviceUnavailable,
@@ -139,7 +141,7 @@ def read_bundle(folder: Path) -> BundleInfo:
         DamagedBundle: the metadata is missing, no JSON, or lacks a field.
     """
     try:
-        metadata = json.loads((folder / _METADATA).read_text(encoding="utf-8"))
+        metadata = json.loads(read_plain(folder / _METADATA, LARGEST_METADATA).decode("utf-8"))
         ours = metadata["ctqa"]
         info = BundleInfo(
             folder=folder,
@@ -162,7 +164,7 @@ def read_bundle(folder: Path) -> BundleInfo:
         if type(info.input_size) is not int or info.input_size not in _INPUT_SIZES:
             raise ValueError("no size that a slice can have")
         return info
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedBundle(
             _("The metadata of the model bundle '{name}' cannot be read.").format(name=folder.name), _ADVICE
         ) from error
@@ -184,7 +186,7 @@ def verify_bundle(info: BundleInfo) -> bytes:
                 _("Use a bundle whose weights are safetensors only."),
             )
     try:
-        content = (info.folder / _WEIGHTS).read_bytes()
+        content = read_plain(info.folder / _WEIGHTS, LARGEST_BUNDLE)
     except OSError as error:
         raise DamagedBundle(
             _("The weights of the model bundle '{name}' cannot be read.").format(name=info.name), _ADVICE
@@ -225,13 +227,16 @@ def load_bundle(name_or_folder: str | Path = DEFAULT_BUNDLE, device: str = "auto
     tensors = bundle_tensors(info)
     try:
         build = build_volume_scorer if info.network in VOLUME_SCORERS else build_slice_scorer
-        scorer = build(info.network, info.metadata["ctqa"])
+        with no_larger_than(tensors, info.metadata["ctqa"].get("network_config")):
+            scorer = build(info.network, info.metadata["ctqa"])
         # Counters of normalisation layers are integers and stay so.
         weights = {k: v for k, v in tensors.items() if not k.startswith(_NOVELTY_PREFIX)}
         scorer.network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
         if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
             raise ValueError("a weight is not a number")
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except UNFIT as error:
+        if is_out_of_memory(error):
+            raise
         raise DamagedBundle(
             _("The weights of the model bundle '{name}' do not fit its network.").format(name=info.name), _ADVICE
         ) from error

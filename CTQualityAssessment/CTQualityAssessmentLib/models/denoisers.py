@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from CTQualityAssessmentLib.errors import is_out_of_memory
 from CTQualityAssessmentLib.models.bundles import (
     BundleInfo,
     bundle_tensors,
@@ -13,6 +14,7 @@ from CTQualityAssessmentLib.models.bundles import (
     find_bundle,
     identity_of,
 )
+from CTQualityAssessmentLib.models.claims import UNFIT, no_larger_than
 from CTQualityAssessmentLib.models.errors import DamagedBundle, WrongTask
 from CTQualityAssessmentLib.results import ModelIdentity
 from CTQualityAssessmentLib.translation import marks_of
@@ -70,18 +72,22 @@ def load_denoiser(name_or_folder: str | Path = DEFAULT_DENOISER, device: str = "
     tensors = bundle_tensors(info)
     try:
         ours = info.metadata["ctqa"]
-        network = build_denoiser(info.network, ours["network_config"])
+        with no_larger_than(tensors, ours["network_config"]):
+            network = build_denoiser(info.network, ours["network_config"])
         network.load_state_dict(_part(tensors, _DENOISER))
         if not abs(network.hu_per_unit - WINDOWS[info.window].width) < 1e-6:
             raise ValueError("the window is not the one that the network was made for")
         detector = None
         if any(key.startswith(_DETECTOR) for key in tensors):
-            detector = LesionDetector(LesionDetectorConfig.from_dict(ours["detector_config"]))
+            with no_larger_than(tensors, ours["detector_config"]):
+                detector = LesionDetector(LesionDetectorConfig.from_dict(ours["detector_config"]))
             detector.load_state_dict(_part(tensors, _DETECTOR))
         low, high = (float(side) for side in ours["pixel_mm"])
         if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
             raise ValueError("a weight is not a number")
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except UNFIT as error:
+        if is_out_of_memory(error):
+            raise
         raise DamagedBundle(
             _("The weights of the model bundle '{name}' do not fit its network.").format(name=info.name),
             _("Install the bundle again."),

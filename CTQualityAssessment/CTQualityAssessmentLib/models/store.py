@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from CTQualityAssessmentLib.models.bundles import BundleInfo, installed_bundles, read_bundle, verify_bundle
+from CTQualityAssessmentLib.models.claims import LARGEST_BUNDLE
 from CTQualityAssessmentLib.models.errors import BundleError, UnsafeBundle
 from CTQualityAssessmentLib.models.folders import added_bundles_folder
 from CTQualityAssessmentLib.translation import marks_of
@@ -19,8 +20,6 @@ from CTQualityAssessmentLib.translation import marks_of
 _ = marks_of(__file__)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-#: Larger than any network that reads one slice at a time; keeps a wrong folder from being copied.
-_LARGEST_BYTES = 4 * 2**30
 
 
 class BundleExists(BundleError):
@@ -127,7 +126,7 @@ def _files(source: Path, name: str) -> list[Path]:
         if path.is_file():
             found.append(path)
             size += path.stat().st_size
-            if size > _LARGEST_BYTES:
+            if size > LARGEST_BUNDLE:
                 raise UnsafeBundle(
                     _("The folder of the model bundle '{name}' is larger than 4 GB.").format(name=name),
                     _("Choose the bundle's own folder."),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 import slicer
 import vtk
 
@@ -14,12 +16,13 @@ _ = texts_of(__file__)
 
 
 class LiveScores:
-    """One table row per slice that is done, in the order of arrival.
+    """One table row per slice that is done, in the order of the volume, in whatever order they arrive.
 
     The nodes are hidden from editors and never saved: half a result must not look like a whole one.
     """
 
     def __init__(self, scene: slicer.vtkMRMLScene) -> None:
+        self._indices: list[int] = []
         with batch(scene):
             self.table: slicer.vtkMRMLTableNode = scene.AddNewNodeByClass("vtkMRMLTableNode", _("Quality, running"))
             self.table.SetUseColumnTitleAsColumnHeader(True)
@@ -42,10 +45,16 @@ class LiveScores:
 
     def append(self, found: SliceAssessment) -> None:
         """Add a row; :meth:`show` makes views notice."""
-        self._index.InsertNextValue(found.index)
-        self._score.InsertNextValue(float("nan") if found.score is None else round(found.score, 2))
+        score = float("nan") if found.score is None else round(found.score, 2)
         reason = found.refusal.reason if found.refusal else ""
-        self._grade.InsertNextValue(said(found.grade or reason).replace('"', "'"))
+        grade = said(found.grade or reason).replace('"', "'")
+        place = bisect_left(self._indices, found.index)
+        self._indices.insert(place, found.index)
+        for array, value in ((self._index, found.index), (self._score, score), (self._grade, grade)):
+            array.InsertNextValue(value)
+            for row in range(array.GetNumberOfValues() - 1, place, -1):  # moves up by one what comes behind it
+                array.SetValue(row, array.GetValue(row - 1))
+            array.SetValue(place, value)
 
     def show(self) -> None:
         """Make views notice the rows that were appended: once for many rows, because views repaint each time."""

@@ -78,6 +78,7 @@ class AssessJob(Job):
             model=self.request.model or None,
             device=self.request.device,
             attention_stages=list(self.request.attention_stages),
+            preview=True,
             **self.transfers[0].described(facts),
         ).to_message()
 

@@ -6,7 +6,7 @@ raised ``from None`` where that message could quote a path or a header.
 
 from __future__ import annotations
 
-from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.errors import NO_MEMORY, CTQAError
 
 
 class ReadingError(CTQAError):
@@ -89,9 +89,7 @@ class NotEnoughMemoryError(ReadingError):
     """The computer's memory, or the share of it that this process may have, does not hold the volume."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "There is not enough memory for this volume.", "Close other programs, or read a part of the slices."
-        )
+        super().__init__(*NO_MEMORY)
 
 
 class DataElsewhereError(ReadingError):

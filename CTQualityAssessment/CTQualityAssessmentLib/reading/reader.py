@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from CTQualityAssessmentLib.calls import Cancelled, Progress, never, no_progress
+from CTQualityAssessmentLib.errors import is_out_of_memory
 from CTQualityAssessmentLib.reading.archive import unpacked
 from CTQualityAssessmentLib.reading.challenge import read_challenge
 from CTQualityAssessmentLib.reading.errors import (
@@ -136,7 +137,9 @@ def read_stack(stack: Stack, others: tuple[str, ...], ignored: int, progress: Pr
     of_mr = facts.modality == "MR"
     try:
         hu, about_values = (read_signal if of_mr else read_hu)(stack, progress, cancelled)
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
         raise NotEnoughMemoryError from None
     left_out = (f"{ignored} file(s) that are no DICOM images were left out.",) if ignored else ()
     return Volume(

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from CTQualityAssessmentLib.errors import CTQAError
-from CTQualityAssessmentLib.scratch import scratch_folder
+from CTQualityAssessmentLib.scratch import one_at_a_time, scratch_folder
 from CTQualityAssessmentLib.translation import marks_of
 
 _ = marks_of(__file__)
@@ -27,7 +27,7 @@ def result_folder(destination: Path, *, optional: Sequence[str] = ()) -> Iterato
 
     Files of the same name are replaced, and what matches a pattern of ``optional`` and was not written goes: it is of
     an earlier run, perhaps of another patient. All others in ``destination`` stay. When the block raises,
-    ``destination`` is left as it was.
+    ``destination`` is left as it was. Of two runs that end together, one moves its files after the other.
 
     Raises:
         OutputFolderError: ``destination`` is a file or cannot be created or written; as far as it can be known, before
@@ -39,13 +39,14 @@ def result_folder(destination: Path, *, optional: Sequence[str] = ()) -> Iterato
         yield scratch
         with writing():
             destination.mkdir(exist_ok=True)
-            written = set()
-            for file in sorted(scratch.iterdir()):
-                file.replace(destination / file.name)
-                written.add(file.name)
-            for old in [file for pattern in optional for file in destination.glob(pattern)]:
-                if old.name not in written:
-                    old.unlink()
+            with one_at_a_time(destination):
+                written = set()
+                for file in sorted(scratch.iterdir()):
+                    file.replace(destination / file.name)
+                    written.add(file.name)
+                for old in [file for pattern in optional for file in destination.glob(pattern)]:
+                    if old.name not in written:
+                        old.unlink()
 
 
 @contextmanager

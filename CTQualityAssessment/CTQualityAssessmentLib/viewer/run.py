@@ -64,7 +64,7 @@ class Runs:
         """
 
         def request(**fields: Any) -> AssessRequest:
-            return AssessRequest(model=model, device=self._device, attention_stages=stages, **fields)
+            return AssessRequest(model=model, device=self._device, attention_stages=stages, preview=True, **fields)
 
         return await self._run(case, request, on_message, read_result)
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import queue
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,6 +34,8 @@ _START = (
 )
 _LIBRARY_PARENT = Path(__file__).resolve().parents[2]
 _LOG_BYTES = 20_000
+#: How often a caller who waits is asked whether to stop, and how long a worker may take to stop then.
+_ASK_S, _PATIENCE_S = 0.2, 10.0
 
 
 class WorkerEndedError(CTQAError):
@@ -56,7 +61,8 @@ def run_in_worker(
     Args:
         request: what to do; its folder holds the result afterwards.
         progress: called with (done, total, message).
-        cancelled: asked at each message of the worker.
+        cancelled: asked at each message of the worker, and five times a second; a worker that does not stop within
+            ten seconds is ended.
 
     Returns:
         the message ``done``; its ``partial`` is True after a cancel that left something to keep.
@@ -94,13 +100,22 @@ def run_in_worker(
 def _follow(
     process: subprocess.Popen[bytes], request: VolumeRequest, progress: Progress, cancelled: Cancelled
 ) -> dict[str, Any]:
-    told = False
+    told: float | None = None
     _send(process.stdin, request.to_message())
-    for line in process.stdout:
+    lines: queue.Queue[bytes | None] = queue.Queue()
+    threading.Thread(target=_listen, args=(process.stdout, lines), daemon=True).start()
+    while True:
         try:
-            message = decode(line)
-        except BadRequestError:
-            continue
+            line = lines.get(timeout=_ASK_S)
+        except queue.Empty:  # it works, or it was stopped or hangs: a cancel must reach it all the same
+            message: dict[str, Any] = {}
+        else:
+            if line is None:
+                raise WorkerEndedError
+            try:
+                message = decode(line)
+            except BadRequestError:
+                continue
         if message.get("id") == request.id:
             kind = message["t"]
             if kind == "done":
@@ -111,10 +126,18 @@ def _follow(
                 raise CTQAError(message["problem"], message["advice"])
             if kind == "progress":
                 progress(message["done"], message["total"], message["message"])
-        if not told and cancelled():
-            told = True
+        if told is None and cancelled():
+            told = time.monotonic()
             _send(process.stdin, {"t": "cancel", "id": request.id})
-    raise WorkerEndedError
+        if told is not None and time.monotonic() - told > _PATIENCE_S:
+            process.kill()
+            raise RunCancelledError
+
+
+def _listen(stream: IO[bytes], lines: queue.Queue[bytes | None]) -> None:
+    for line in stream:
+        lines.put(line)
+    lines.put(None)
 
 
 def _send(stream: IO[bytes], message: dict[str, Any]) -> None:

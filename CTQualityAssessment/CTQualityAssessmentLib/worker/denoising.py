@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from CTQualityAssessmentLib.denoising import DenoisingReport, Strength
+from CTQualityAssessmentLib.errors import is_out_of_memory
 from CTQualityAssessmentLib.translation import marks_of
 from CTQualityAssessmentLib.worker.exchange import read_denoised, read_volume_file, write_denoised, write_denoising
-from CTQualityAssessmentLib.worker.faults import is_out_of_memory
 from CTQualityAssessmentLib.worker.protocol import BadRequestError, DenoiseRequest, RunCancelledError
 
 if TYPE_CHECKING:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import traceback
 from typing import Any
 
-from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.errors import CTQAError, is_out_of_memory
 from CTQualityAssessmentLib.models.errors import BundleError, DeviceUnavailable
 from CTQualityAssessmentLib.reading.errors import ReadingCancelledError
 from CTQualityAssessmentLib.translation import marks_of
@@ -13,11 +14,8 @@ from CTQualityAssessmentLib.worker.protocol import BadRequestError, RunCancelled
 
 _ = marks_of(__file__)
 
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Memory of the computer or of the graphics card; torch has an error of its own on one and none on the other."""
-    named = type(error).__name__ == "OutOfMemoryError"
-    return named or isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+#: What a disk answers that is full, or is no longer one to write to.
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 
 def describe(error: BaseException) -> dict[str, Any]:
@@ -37,6 +35,12 @@ def describe(error: BaseException) -> dict[str, Any]:
     if is_out_of_memory(error):
         return _told(
             "oom", _("The memory is not enough for this volume."), _("Close other programs, or choose fewer maps.")
+        )
+    if isinstance(error, OSError) and error.errno in _DISK:
+        return _told(
+            "disk",
+            _("The temporary files of the run cannot be written ({reason}).").format(reason=error.strerror),
+            _("Free space on the disk of temporary files, and run again."),
         )
     if isinstance(error, ModuleNotFoundError):
         name = (error.name or "of this program").split(".")[0]

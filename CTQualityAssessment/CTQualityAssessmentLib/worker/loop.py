@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from CTQualityAssessmentLib import __version__
+from CTQualityAssessmentLib.errors import is_out_of_memory
 from CTQualityAssessmentLib.translation import marks_of
 from CTQualityAssessmentLib.worker.bodies import Bodies
 from CTQualityAssessmentLib.worker.denoising import DenoisingWork
@@ -26,7 +27,7 @@ from CTQualityAssessmentLib.worker.exchange import (
     write_measured,
     write_result,
 )
-from CTQualityAssessmentLib.worker.faults import describe, is_out_of_memory
+from CTQualityAssessmentLib.worker.faults import describe
 from CTQualityAssessmentLib.worker.protocol import (
     CLOSING_SECONDS,
     PROTOCOL,
@@ -239,6 +240,7 @@ class Worker:
                     on_slice=on_slice,
                     on_body=bodies.put,
                     told=Told(request.modality, request.organ),
+                    preview=request.preview,
                 )
                 return replace(found, warnings=(*found.warnings, *notes))
             except Exception as error:

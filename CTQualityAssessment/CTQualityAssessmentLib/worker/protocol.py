@@ -77,6 +77,7 @@ ERROR_KINDS: tuple[str, ...] = (
     "missing-package",
     "broken-package",
     "oom",
+    "disk",
     "cancelled",
     "internal",
 )
@@ -235,6 +236,7 @@ class AssessRequest(VolumeRequest):
         batch: slices at a time; None for what the device does best with.
         attention_stages: among 1 to 4.
         modality, organ: what the user says about the volume, words of ``prompts``; None leaves it to the tags.
+        preview: whether to begin with a few slices spread over the volume; ``slice`` messages come in that order then.
     """
 
     KIND = "assess"
@@ -247,6 +249,7 @@ class AssessRequest(VolumeRequest):
     attention_stages: list[int] = field(default_factory=list)
     modality: str | None = None
     organ: str | None = None
+    preview: bool = False
 
     def __post_init__(self) -> None:
         if (self.array is None) == (self.path is None):

@@ -202,3 +202,15 @@ def test_maps_fit_slices_whose_shorter_side_is_no_whole_number_of_network_pixels
     assert (rows, columns) == (16, 11)
     fine = volume.canonical_slices().ijk_to_ras
     assert np.allclose(one.ijk_to_ras @ [columns - 0.5, rows - 0.5, 0, 1], fine @ [66.5, 96.5, 0, 1])
+
+
+def test_a_preview_shows_the_whole_curve_first_and_changes_no_score(model):
+    """Who waits a minute for 300 slices sees after a few seconds where the volume is bad."""
+    volume, told, done = volume_of(patient(40)), [], []
+    plain = assess_volume(volume, model, attention_stages=(4,))
+    result = assess_volume(volume, model, attention_stages=(4,), on_slice=told.append, preview=True)
+    indices = [one.index for one in told]
+    assert sorted(indices) == list(range(40)) and indices[:20] == list(range(0, 40, 2))
+    assert result.slices == plain.slices and np.array_equal(result.attention[0].values, plain.attention[0].values)
+    partial = assess_volume(volume, model, on_slice=done.append, cancelled=lambda: len(done) >= 3, preview=True)
+    assert [one.index for one in partial.slices if one.score is not None] == [0, 2, 4] and partial.partial
