@@ -11,7 +11,7 @@ from CTQualityAssessmentLib.batch.errors import StaleRunError, UnencryptedSchedu
 from CTQualityAssessmentLib.batch.output import BatchFolder
 from CTQualityAssessmentLib.batch.plan import make_plan
 from CTQualityAssessmentLib.batch.records import FAILED, SCORED, Settings, Study, StudyRecord
-from CTQualityAssessmentLib.batch.study import do_study, fail_study
+from CTQualityAssessmentLib.batch.study import do_study, fail_study, published
 from CTQualityAssessmentLib.batch.workers import is_private, remote_workers
 from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, find_bundle
 from CTQualityAssessmentLib.reading import find_inputs
@@ -83,12 +83,41 @@ def test_a_study_whose_file_went_is_a_failure_of_that_study_alone(tmp_path):
     assert record.state == FAILED and "no file or folder" in record.reason
 
 
+def test_a_worker_that_a_run_left_behind_writes_nothing_down(tmp_path):
+    """A command that loses its scheduler ends in good order and takes the scratch folders of its workers away, which
+    still run: a failure from there would stand in the table as that of the study."""
+    folder = BatchFolder(tmp_path / "out")
+    run_ended = threading.Event()
+
+    def work(scratch):
+        run_ended.wait(60)
+        (scratch / "index.html").write_text("late")  # its folder is gone by now
+        raise AssertionError("the scratch folder is still there")
+
+    faults = []
+
+    def worker():
+        try:
+            published(STUDY, folder, lost, work)
+        except StaleRunError as fault:
+            faults.append(fault)
+
+    with folder.opened() as lost:
+        thread = threading.Thread(target=worker)
+        thread.start()
+        until(lambda: list(folder.studies.glob(".ctqa-*")), step=0.001)
+    run_ended.set()
+    thread.join()
+    assert len(faults) == 1 and not any(folder.studies.iterdir())
+
+
 def test_a_worker_whose_client_was_killed_cannot_spoil_the_next_run(tmp_path):
     """It goes on without anybody waiting; the next run takes its scratch folder away, which says nothing of the study:
     a failure from there would stand in the table, and be believed, until someone asks for --retry."""
     batch = Batch(tmp_path, slices=150)
     with batch.folder.opened() as killed:  # the lock goes with the process, as it does with the block
         study = batch.study()
+    (batch.folder.path / ".ctqa-batch" / "run").write_text(killed)  # and a kill leaves the folder to the run
     outcomes = []
     thread = threading.Thread(target=lambda: outcomes.append(batch.do(killed)))
     thread.start()

@@ -236,7 +236,9 @@ def main() -> int:
     if options.write:
         kept: dict[str, Any] = {"command": "python -m Testing.benchmarks.speed --write FILE", "ratios": ratios}
         options.write.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    if options.check:
+    if options.check and not options.check.exists():
+        print(f"nothing to compare with: keep these ratios on a quiet machine, --write {options.check}")
+    elif options.check:
         worse = dropped(ratios, json.loads(options.check.read_text(encoding="utf-8"))["ratios"])
         print("\n".join(f"DROPPED by more than {DROP:.0%}: {line}" for line in worse))
         return int(bool(worse))

@@ -23,6 +23,7 @@ from CTQualityAssessmentLib.networks.ordinal_scores import score_distribution
 from CTQualityAssessmentLib.reading import read_volume
 from torch import Tensor, nn
 
+from Testing.benchmarks import roof
 from Testing.benchmarks.physical_measures import SAMPLE
 
 #: Pixels of some slices ``(B, 1, H, W)`` to their scores.
@@ -100,7 +101,8 @@ def _openvino(network: nn.Module, x: Tensor) -> dict[str, tuple[int, Way]]:
     model = openvino.convert_model(network, example_input=x)
     found = {}
     for kind in ("f32", "bf16"):
-        compiled = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": kind})
+        settings = {"INFERENCE_PRECISION_HINT": kind, "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+        compiled = openvino.compile_model(model, "CPU", settings)
         found[f"openvino {openvino.__version__.split('-')[0]}, {kind}"] = (
             1,
             lambda x, compiled=compiled: _scores(torch.from_numpy(compiled(x.numpy())[0])),
@@ -129,7 +131,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--slices", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--processor", action="store_true", help="seconds of the processor, one thread: a busy machine")
     options = parser.parse_args()
+    if options.processor:
+        roof.by_processor()
     model, volume = load_bundle(device="cpu"), read_volume(SAMPLE)
     slices = volume.canonical_slices()
     chosen = np.linspace(0, volume.slice_count - 1, options.slices).astype(int)
@@ -140,10 +145,10 @@ def main() -> None:
         scores: dict[str, Tensor] = {}
         for _ in range(options.rounds):
             for name, (batch, way) in tried.items():
-                parts, begun = [], time.perf_counter()
+                parts, begun = [], roof.clock()
                 for part in pixels.split(batch):
                     parts.append(way(part))
-                best[name] = min(best[name], (time.perf_counter() - begun) / len(pixels))
+                best[name] = min(best[name], (roof.clock() - begun) / len(pixels))
                 scores[name] = torch.cat(parts)
     first = next(iter(tried))
     size = f"{len(pixels)} slices of {pixels.shape[-1]} pixels"

@@ -1,10 +1,11 @@
 """How soon the viewer can be used, how fast it scrolls, where the time goes, and how much memory a volume takes.
 
-    python -m Testing.benchmarks.viewer [--slices 300 600] [--seconds 4]
+    python -m Testing.benchmarks.viewer [--starts 3] [--slices 300 600] [--seconds 4]
 
 Figures, in about two minutes:
 
-- start: how long after the command the page of the shipped sample can be used;
+- start: how long after the command the page of the shipped sample can be used, and when each step to there was done,
+  with the processor time of the server's process up to it; the browser runs already;
 - one picture: the milliseconds of processor time, which a busy computer changes little, to cut a slice of 512 x 512
   out of the volume and colour it, to draw it, to read the picture back and to encode it, in the large view of a screen
   of 1280 x 720, in that of a 4K screen while something moves, and in that of a 4K screen at rest;
@@ -31,7 +32,7 @@ import nibabel
 import numpy as np
 
 from Testing.viewer.pictures import KNOW_PICTURES, wait_at_rest
-from Testing.viewer.running import SAMPLE, start_viewer
+from Testing.viewer.running import ROOT, SAMPLE, start_viewer
 
 _SIDE = 512
 _SCREENS = ((1280, 720), (3840, 2160))
@@ -142,22 +143,37 @@ def open_browser(width: int, height: int) -> Iterator[Any]:
             yield page
 
 
-def time_start(folder: Path) -> None:
+def time_start(folder: Path, starts: int) -> None:
     """From the command to a page of the sample that can be used, as a user sees it; and memory with nothing open."""
-    with open_browser(1280, 720) as page:
-        started = time.perf_counter()
-        with start_viewer(None, folder, str(SAMPLE)) as running:
-            address = time.perf_counter() - started
-            page.goto(running.address)
-            page.wait_for_selector("[data-test=assess]:enabled")
-            usable = time.perf_counter() - started
-            page.wait_for_function("document.querySelector('[data-test=large] img')?.naturalWidth > 100")
-            shown = time.perf_counter() - started
-        print(f"start: address {address:.1f} s, page usable {usable:.1f} s, first picture {shown:.1f} s", flush=True)
-        with start_viewer(None, folder) as running:
-            page.goto(running.address)
-            page.wait_for_selector("[data-test=open]:enabled")
-            print(f"memory: {memory_mib(running.process.pid):.0f} MiB with nothing open", flush=True)
+    folder.mkdir()
+    for n in range(starts):
+        times = folder / f"times-{n}"
+        os.environ["CTQA_TIMES"] = str(times)
+        with open_browser(1280, 720) as page:
+            page.goto("about:blank")
+            begun, seen = time.time(), []
+            timed = ("-m", "Testing.benchmarks.timed_viewer")
+            with start_viewer(None, folder / f"run-{n}", str(SAMPLE), command=timed, paths=(str(ROOT),)) as running:
+                seen.append((time.time(), "address printed"))
+                page.goto(running.address, wait_until="commit")
+                page.wait_for_selector("[data-test=open]")
+                seen.append((time.time(), "page stands"))
+                page.wait_for_selector("[data-test=assess]:enabled")
+                seen.append((time.time(), "PAGE USABLE"))
+                page.wait_for_function("document.querySelector('[data-test=large] img')?.naturalWidth > 100")
+                seen.append((time.time(), "FIRST PICTURE SEEN"))
+        steps, known = [(when, "", step) for when, step in seen], set()
+        for line in times.read_text().splitlines():
+            when, spent, step = line.split("\t")
+            if step not in known:  # the first picture, not the others
+                steps.append((float(when), f" ({float(spent):.1f} s of processor)", step))
+            known.add(step)
+        told = "; ".join(f"{when - begun:.1f} s {step}{spent}" for when, spent, step in sorted(steps))
+        print(f"start {n + 1}: {told}", flush=True)
+    with open_browser(1280, 720) as page, start_viewer(None, folder / "empty") as running:
+        page.goto(running.address)
+        page.wait_for_selector("[data-test=open]:enabled")
+        print(f"memory: {memory_mib(running.process.pid):.0f} MiB with nothing open", flush=True)
 
 
 def scroll(
@@ -194,14 +210,15 @@ def scroll(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--slices", type=int, nargs="+", default=[300, 600])
+    parser.add_argument("--starts", type=int, default=3)
+    parser.add_argument("--slices", type=int, nargs="*", default=[300, 600])
     parser.add_argument("--seconds", type=float, default=4.0, help="how long each wheel turns")
     options = parser.parse_args()
     print(
         f"load before: {', '.join(f'{one:.1f}' for one in os.getloadavg())} on {os.cpu_count()} processors", flush=True
     )
     with tempfile.TemporaryDirectory() as name:
-        time_start(Path(name) / "run-sample")
+        time_start(Path(name) / "start", options.starts)
         for n, slices in enumerate(options.slices):
             path = Path(name) / f"{slices}.nii"
             write_phantom(path, slices)

@@ -47,7 +47,7 @@ def started(monkeypatch):
     return found
 
 
-@pytest.mark.parametrize("stage", ["Loading the model", "Assessing slices"])
+@pytest.mark.parametrize("stage", ["Assessing slices"])
 def test_a_worker_that_is_killed_at_any_stage_leaves_no_result(tmp_path, ct, bundle, started, stage):
     request = ask(tmp_path, "a", ct, bundle)
 

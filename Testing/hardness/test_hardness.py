@@ -6,6 +6,7 @@ A few of the cases of ``python -m Testing.hardness.headers`` and ``.volumes``; s
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from pathlib import Path
 
@@ -13,14 +14,19 @@ import pytest
 from CTQualityAssessmentLib.reading import read_volume
 from CTQualityAssessmentLib.reading.bounded import BoundedFile
 from CTQualityAssessmentLib.reading.errors import DataElsewhereError, NotEnoughMemoryError, ReadingError
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from Testing.hardness.bases import BASES, base_files
 from Testing.hardness.cases import look_at, write_case
+from Testing.hardness.defects import archive_defect
+from Testing.hardness.formats import broken_image, hostile_zip
 from Testing.hardness.headers import broken_header
 from Testing.hardness.inputs import QUICK, gzip_bomb, nrrd_of_a_secret
 from Testing.hardness.mutations import MUTATIONS, deflate_bomb, huge_matrix, with_value
 from Testing.hardness.pool import DEFECTS, run_cases
 from Testing.hardness.volumes import strange_input
+from Testing.hardness.voxels import strange_voxels
 
 #: Cases that were defects once, beside the first ones.
 FOUND_ONCE = (88, 122, 384)
@@ -43,6 +49,52 @@ def test_a_strange_input_is_read_or_refused():
     outcomes = list(run_cases(strange_input, range(len(QUICK))))
     assert [one.seed for one in outcomes] == list(range(len(QUICK)))
     assert [one for one in outcomes if one.kind in DEFECTS] == []
+
+
+_FAMILIES = (broken_image, broken_image, hostile_zip, archive_defect, archive_defect, strange_voxels)
+
+
+def _of_every_family(seed: int, folder: Path) -> tuple[str, str, str]:
+    return _FAMILIES[seed % len(_FAMILIES)](seed // len(_FAMILIES), folder)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="bounds of memory need a POSIX system")
+def test_a_broken_image_a_hostile_zip_and_a_defect_of_an_archive_are_read_or_refused():
+    """Some of the cases of ``make hardness``, in a process with bounds."""
+    outcomes = list(run_cases(_of_every_family, range(10 * len(_FAMILIES))))
+    assert [one for one in outcomes if one.kind in DEFECTS] == []
+    assert {"volume", "refused"} <= {one.kind for one in outcomes} and len(outcomes) == 10 * len(_FAMILIES)
+
+
+@settings(max_examples=60, derandomize=True, deadline=None, database=None)
+@given(
+    st.sampled_from((b"", bytes(128) + b"DICM", b"\x08\x00\x05\x00CS")),
+    st.lists(
+        st.tuples(
+            st.sampled_from([(0x0008, 0x0060), (0x0028, 0x0010), (0x0028, 0x1053), (0x0020, 0x0032), (0x7FE0, 0x0010)])
+            | st.tuples(st.integers(0, 0xFFFF), st.integers(0, 0xFFFF)),
+            st.sampled_from([b"CS", b"US", b"DS", b"OW", b"SQ", b"UN", b"ZZ", b"PN"]),
+            st.integers(0, 0xFFFF) | st.none(),
+            st.binary(max_size=40),
+        ),
+        max_size=12,
+    ),
+    st.binary(max_size=60),
+)
+def test_bytes_that_hypothesis_makes_up_are_refused(start, elements, end):
+    """Elements of any tag, VR, length and content, in any order: never a traceback."""
+    content = start
+    for (group, number), vr, length, value in elements:
+        told = len(value) if length is None else length
+        content += group.to_bytes(2, "little") + number.to_bytes(2, "little") + vr
+        content += bytes(2) + told.to_bytes(4, "little") if vr in (b"OW", b"SQ", b"UN") else told.to_bytes(2, "little")
+        content += value
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("a.dcm", "b.nii", "c.mha"):
+            (Path(folder) / name).write_bytes(content + end)
+        for path in (Path(folder) / "a.dcm", Path(folder) / "b.nii", Path(folder) / "c.mha", Path(folder)):
+            kind, detail = look_at(path)
+            assert kind == "refused", detail
 
 
 def test_every_way_of_breaking_is_tried(tmp_path):

@@ -16,6 +16,8 @@ import requests
 USER, PASSWORD = "tester", "Sesame-4711-not-to-be-printed"
 #: As the archive calls itself, and as it knows us.
 AET, OUR_AET = "ORTHANC", "CTQA"
+#: As it knows us where it allows no C-GET.
+MOVE_AET = "CTQA-MOVE"
 _PLUGINS = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
 
@@ -38,7 +40,7 @@ class Orthanc:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.http, self.dicom = free_port(), free_port()
+        self.http, self.dicom, self.move_port = free_port(), free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.http}/dicom-web"
         self.root = f"http://127.0.0.1:{self.http}"
         settings = {
@@ -53,7 +55,18 @@ class Orthanc:
             "DicomAet": AET,
             "DicomPort": self.dicom,
             "DicomServerEnabled": True,
-            "DicomModalities": {"us": [OUR_AET, "127.0.0.1", free_port()]},
+            "DicomModalities": {
+                "us": [OUR_AET, "127.0.0.1", free_port()],
+                "without-get": {
+                    "AET": MOVE_AET,
+                    "Host": "127.0.0.1",
+                    "Port": self.move_port,
+                    "AllowGet": False,
+                    "AllowMove": True,
+                    "AllowFind": True,
+                    "AllowEcho": True,
+                },
+            },
             "DicomCheckCalledAet": False,
             "ConcurrentJobs": 1,
             "OverwriteInstances": False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
 
 import pytest
@@ -20,14 +21,16 @@ from CTQualityAssessmentLib.pacs.errors import (
     UnreachableError,
 )
 from CTQualityAssessmentLib.pacs.plan import plan_series
+from CTQualityAssessmentLib.pacs.receiving import receiving
 from CTQualityAssessmentLib.pacs.series import do_series
 from CTQualityAssessmentLib.pacs.transfer import NotToBeScored, fetch_series
 from pydicom import dcmread
+from pynetdicom import build_context
 
 from Testing.dicom_factory import body, write_series
 from Testing.pacs.doors import door, write_certificate
 from Testing.pacs.filling import counted, fill, store
-from Testing.pacs.orthanc import AET, OUR_AET, free_port
+from Testing.pacs.orthanc import AET, MOVE_AET, OUR_AET, free_port
 
 pytestmark = pytest.mark.xdist_group("orthanc")
 FAST = Patience(timeout_s=20, tries=2)
@@ -75,6 +78,44 @@ def test_images_arrive_whole_and_as_they_are_stored(archive, tmp_path, syntax):
         for instances, message in ((4, "3 of 4 images"), (2, "did not tell of")):
             with pytest.raises(PartialTransferError, match=message):
                 fetch_series(one, replace(found, instances=instances), tmp_path / "got")
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.90"])
+def test_an_archive_without_get_sends_to_our_own_service(archive, tmp_path, syntax):
+    """Many archives only know C-MOVE: they call back and send. What arrives must be whole, theirs, and as stored."""
+    paths = write_series(tmp_path / "in", body(3, 64, 64), syntax=syntax)
+    store(archive, paths)
+    sent = {(d := dcmread(path)).SOPInstanceUID: d.PixelData for path in paths}
+    with open_archive(address(archive, MOVE_AET)) as one:
+        (found,) = one.find({"Modality": "CT"})
+        with pytest.raises(PartialTransferError, match="0 of 3 images"):
+            fetch_series(one, found, tmp_path / "got")
+    moving = address(archive, MOVE_AET, move_port=archive.move_port)
+    with open_archive(moving) as one:
+        fetch_series(one, found, tmp_path / "got")
+        got = {(d := dcmread(path)).SOPInstanceUID: d for path in (tmp_path / "got").iterdir()}
+        assert {uid: d.PixelData for uid, d in got.items()} == sent
+        assert {d.file_meta.TransferSyntaxUID for d in got.values()} == {syntax}
+        for instances, message in ((4, "3 of 4 images"), (2, "did not tell of")):
+            with pytest.raises(PartialTransferError, match=message):
+                fetch_series(one, replace(found, instances=instances), tmp_path / "got")
+    with socket.socket() as probe:  # nothing listens any more
+        assert probe.connect_ex(("127.0.0.1", archive.move_port)) != 0
+
+
+def test_our_service_takes_from_the_archive_only(archive):
+    """Whoever finds the port open could otherwise have a strange image scored as the patient's."""
+    from pynetdicom import AE
+    from pynetdicom.sop_class import CTImageStorage
+
+    address_here = address(archive, MOVE_AET, move_port=free_port())
+    with receiving(address_here, [CTImageStorage], ["1.2.840.10008.1.2.1"], lambda event: 0):
+        for ours, called, taken in ((AET, MOVE_AET, True), ("STRANGER", MOVE_AET, False), (AET, "OTHER", False)):
+            peer = AE(ours).associate("127.0.0.1", address_here.move_port, [build_context(CTImageStorage)], called)
+            assert peer.is_established == taken
+            peer.abort()
+    with pytest.raises(AddressError, match="without encryption"):
+        dimse_address("127.0.0.1:104", OUR_AET, AET, tls=True, move_port=11112)
 
 
 def test_what_this_program_made_is_left_alone(archive, tmp_path):

@@ -55,13 +55,14 @@ def picture(page, place="large") -> np.ndarray:
 
 
 def picture_after(page, before: np.ndarray, place="large") -> np.ndarray:
-    """The picture of a view once it is another one than ``before``: what the mouse did is sent a moment later."""
-    deadline = time.monotonic() + PATIENCE_S
+    """The picture of a view once it is another one than ``before`` and stays: what the mouse did is sent in parts."""
+    deadline, last = time.monotonic() + PATIENCE_S, before
     while time.monotonic() < deadline:
         seen = picture(page, place)
-        if seen.shape == before.shape and np.abs(seen - before).mean() > 0.5:
+        if seen.shape == before.shape and np.abs(seen - before).mean() > 0.5 and np.array_equal(seen, last):
             return seen
-        page.wait_for_timeout(50)
+        last = seen
+        page.wait_for_timeout(200)
     raise AssertionError("the picture has not changed")
 
 

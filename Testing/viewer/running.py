@@ -31,23 +31,31 @@ class Running:
         return [int(number) for number in children.read_text().split()]
 
 
+_COMMAND = ("-c", "from CTQualityAssessmentLib.cli import main; main()")
+
+
 @contextmanager
-def start_viewer(models: Path | None, temporary: Path, *arguments: str):
+def start_viewer(
+    models: Path | None,
+    temporary: Path,
+    *arguments: str,
+    command: tuple[str, ...] = _COMMAND,
+    paths: tuple[str, ...] = (),
+):
     """Start ``ctqa view`` and wait for its address: with the test model, or where there is none with those shipped."""
     temporary.mkdir(exist_ok=True)
     environment = {
         **os.environ,
-        "PYTHONPATH": str(ROOT / "CTQualityAssessment"),
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "CTQualityAssessment"), *paths]),
         **({"CTQA_MODELS": str(models)} if models is not None else {}),
         "OMP_NUM_THREADS": "1",
         "TMPDIR": str(temporary),
     }
-    code = "from CTQualityAssessmentLib.cli import main; main()"
-    command = [sys.executable, "-c", code, "view", *arguments, "--no-browser"]
+    asked = [sys.executable, *command, "view", *arguments, "--no-browser"]
     if models is not None:
-        command += ["--model", "tiny"]
+        asked += ["--model", "tiny"]
     process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=temporary
+        asked, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=temporary
     )
     try:
         line = process.stdout.readline()

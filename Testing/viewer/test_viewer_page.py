@@ -206,6 +206,78 @@ def test_the_keys_do_what_the_mouse_does(page):
     page.click("[data-test=tab-slices]")
 
 
+def drag(page, place, button, right, down) -> None:
+    box = page.locator(f"[data-test={place}]").bounding_box()
+    x, y = box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.6
+    page.mouse.move(x, y)
+    page.mouse.down(button=button)
+    page.mouse.move(x + right, y + down, steps=6)
+    page.mouse.up(button=button)
+    page.mouse.move(5, 5)
+
+
+def test_the_mouse_does_what_the_help_says(page):
+    """Window, pan, zoom, lines and the pointer that all views follow; and back to where it was."""
+    page.keyboard.press("1")
+    page.keyboard.press("r")
+    before = picture(page)
+    drag(page, "large", "middle", 40, 0)
+    panned = picture_after(page, before)
+    row = before.shape[0] // 2 + 40  # beside the lines of the other views
+    kept = panned[row, 60:-20] - before[row, 20:-60]
+    assert np.median(np.abs(kept)) < 5  # the patient went along with the pointer
+    page.keyboard.press("r")
+    picture_when(page, lambda one: np.abs(one - before).mean() < 1)
+    page.keyboard.down("Shift")
+    drag(page, "large", "left", 40, 0)
+    page.keyboard.up("Shift")
+    picture_after(page, before)
+    page.keyboard.press("r")
+    drag(page, "large", "right", 0, -150)
+    zoomed = picture_after(page, before)
+
+    def shown(one: np.ndarray) -> float:
+        """Share of the view that is not air."""
+        return (one.max(axis=2) > 60).mean()
+
+    assert abs(shown(zoomed) - shown(before)) > 0.05
+    page.keyboard.press("r")
+    picture_when(page, lambda one: np.abs(one - before).mean() < 1)
+
+    levels = page.inner_text("[data-test=window]")
+    drag(page, "large", "left", 0, 50)
+    page.wait_for_function("told => document.querySelector('[data-test=window]').innerText !== told", arg=levels)
+    page.keyboard.press("1")
+    page.wait_for_function("told => document.querySelector('[data-test=window]').innerText === told", arg=levels)
+
+    page.keyboard.press("Home")  # with the pointer's last click in a view: Slicer's own keys must not act as well
+    wait_here(page, 0)
+    page.keyboard.press("ArrowDown")
+    wait_here(page, 1)
+    picture(page)
+    assert page.inner_text("[data-test=here]") == "1"
+
+    lines = page.locator("button:text-is('Lines')")
+
+    with_lines = picture(page)
+    lines.click()
+    page.wait_for_selector("button:text-is('Lines')[aria-pressed=false]")
+    taken_away = np.abs(picture(page) - with_lines).max(axis=2) > 5
+    assert 100 < taken_away.sum() < 4 * sum(taken_away.shape)  # two lines, and nothing else
+    lines.click()
+    page.wait_for_selector("button:text-is('Lines')[aria-pressed=true]")
+    picture_when(page, lambda one: np.array_equal(one, with_lines))
+
+    here = page.inner_text("[data-test=here]")
+    box = page.locator("[data-test=upper]").bounding_box()
+    page.keyboard.down("Shift")
+    for share in (0.4, 0.35, 0.3):
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] * share)
+    page.wait_for_function("told => document.querySelector('[data-test=here]').innerText !== told", arg=here)
+    page.keyboard.up("Shift")
+    page.keyboard.press("r")
+
+
 def test_one_view_alone_and_back(page):
     """The view fills the space, and the way back shows the same pictures at the same scale."""
     before = picture(page)
@@ -257,6 +329,20 @@ def test_an_upload_is_read_and_its_copy_is_gone(page, viewer, tmp_path):
     assert page.locator("[data-test=error]").count() == 0 and "Doe" not in page.content()
     private = next(viewer.temporary.glob("ctqa-viewer-*"))
     assert not list(private.glob("upload-*")) and private.stat().st_mode & 0o077 == 0
+
+
+def test_a_folder_is_uploaded_with_all_that_lies_in_it(page, viewer, tmp_path):
+    """As chosen in the dialog: the images from folders below, and files that are none do not matter."""
+    for n, file in enumerate(sorted(SAMPLE.iterdir())[:7]):
+        folder = tmp_path / "Doe^John" / f"part {n % 2}"
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, folder)
+    (tmp_path / "Doe^John" / "notes.txt").write_text("nothing")
+    page.set_input_files("[data-test=folder]", tmp_path / "Doe^John")
+    page.wait_for_function("document.querySelector('header .title')?.textContent.startsWith('CT, 7 slices')")
+    page.wait_for_selector("[data-test=assess]:enabled")
+    assert page.locator("[data-test=error]").count() == 0 and "Doe" not in page.content()
+    assert not list(next(viewer.temporary.glob("ctqa-viewer-*")).glob("upload-*"))
 
 
 def test_two_volumes_are_compared_slice_by_slice(page, tmp_path):

@@ -96,6 +96,10 @@ class BatchFolder:
         try:
             yield run
         finally:
+            # Where the scheduler was lost, workers may still be busy for this run, and lose their scratch folders here.
+            # What they have to say of that must not be written down.
+            with suppress(OSError):
+                self._write_ledger("run", secrets.token_hex(4).encode(), mode=0o644)
             self._sweep()  # a worker that died in this run left its scratch folder too
             lock.release()
 

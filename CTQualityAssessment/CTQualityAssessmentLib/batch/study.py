@@ -162,8 +162,16 @@ def published(
         reason = error.problem
     except Exception as error:
         reason = _fault(error)
+    _not_while_ending()
     # Where another run took over, it swept the scratch folder: whatever failed here says nothing of the study.
     return fail_study(study, folder.path, run, reason)
+
+
+def _not_while_ending() -> None:
+    """Never come back where the process is ending: its exit takes temporary files and libraries away from a study that
+    still runs, which says nothing of the study. Whoever asked for it gives it to another worker."""
+    while not threading.main_thread().is_alive():
+        time.sleep(1)  # dask's threads end with the process
 
 
 def _read_and_assessed(

@@ -59,6 +59,12 @@ Dimse = Annotated[
 Ours = Annotated[str, typer.Option("--aet", help="With --dimse: our application entity title.")]
 Theirs = Annotated[str, typer.Option("--aec", help="With --dimse: that of the archive.")]
 Tls = Annotated[bool, typer.Option("--tls", help="With --dimse: encrypted, with the archive's certificate verified.")]
+MovePort = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=65535, help="With --dimse: port of ours that the archive sends to (C-MOVE), where it has no C-GET."
+    ),
+]
 Out = Annotated[Path, typer.Option(help="Folder for ledger and results; the same one goes on where it was stopped.")]
 Send = Annotated[
     str,
@@ -99,6 +105,7 @@ def score(
     aet: Ours = "CTQA",
     aec: Theirs = "ANY-SCP",
     tls: Tls = False,
+    move_port: MovePort = None,
     send: Send = "",
     model: Model = None,
     device: Device = "auto",
@@ -134,7 +141,7 @@ def score(
         from CTQualityAssessmentLib.pacs.query import parse_query
 
         kinds, wanted = kinds_of(send), parse_query(query)
-        address = address_of(url, dimse, aet, aec, tls, ca_file, trust_network, timeout, tries)
+        address = address_of(url, dimse, aet, aec, tls, move_port, ca_file, trust_network, timeout, tries)
         settings, statement = model_settings(model, device, not no_figures)
         output = BatchFolder(out.absolute())
         progress(0, 0, "Asking the archive")
@@ -175,6 +182,7 @@ def address_of(
     aet: str,
     aec: str,
     tls: bool,
+    move_port: int | None,
     ca_file: Path | None,
     trust_network: bool,
     timeout: float,
@@ -187,7 +195,9 @@ def address_of(
     if (url is None) == (dimse is None):
         raise AddressError("Either --url or --dimse is needed.", "Tell where the archive is.")
     common = {"ca_file": ca_file, "trust_network": trust_network, "patience": Patience(timeout, tries)}
-    return dimse_address(dimse, aet, aec, tls=tls, **common) if dimse is not None else web_address(url, **common)
+    if dimse is None:
+        return web_address(url, **common)
+    return dimse_address(dimse, aet, aec, tls=tls, move_port=move_port, **common)
 
 
 def model_settings(model: str | None, device: str, figures: bool) -> tuple[Settings, str]:

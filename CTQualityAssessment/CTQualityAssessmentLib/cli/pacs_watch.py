@@ -13,6 +13,7 @@ from CTQualityAssessmentLib.cli.pacs import (
     Device,
     Dimse,
     Model,
+    MovePort,
     NoFigures,
     Ours,
     Out,
@@ -61,6 +62,7 @@ def watch(
     aet: Ours = "CTQA",
     aec: Theirs = "ANY-SCP",
     tls: Tls = False,
+    move_port: MovePort = None,
     query: Annotated[list[str], typer.Option(metavar="KEY=VALUE ...", help="Which series; else every CT.")] = [],  # noqa: B006
     days: Annotated[int, typer.Option(min=1, help="Studies of so many days, unless the query has a StudyDate.")] = 2,
     every: Annotated[float, typer.Option(min=1, metavar="S", help="Seconds between two looks.")] = 60.0,
@@ -96,7 +98,7 @@ def watch(
         from CTQualityAssessmentLib.pacs.watch import Stillness, Turns, last_days, recorded_entries
 
         kinds, wanted = kinds_of(send), parse_query(query or ["Modality=CT"])
-        address = address_of(url, dimse, aet, aec, tls, ca_file, trust_network, timeout, tries)
+        address = address_of(url, dimse, aet, aec, tls, move_port, ca_file, trust_network, timeout, tries)
         settings, statement = model_settings(model, device, not no_figures)
         output = BatchFolder(out.absolute())
         stillness, turns = Stillness(quiet), Turns(every)

@@ -45,6 +45,7 @@ class DimseAddress:
     tls: bool = False
     ca_file: str | None = None
     patience: Patience = field(default_factory=Patience)
+    move_port: int | None = None
 
 
 Address = WebAddress | DimseAddress
@@ -91,6 +92,7 @@ def dimse_address(
     ca_file: Path | None = None,
     trust_network: bool = False,
     patience: Patience | None = None,
+    move_port: int | None = None,
 ) -> DimseAddress:
     """Check the address of an archive that speaks DIMSE.
 
@@ -99,6 +101,8 @@ def dimse_address(
         ours, theirs: application entity titles of this program and of the archive.
         tls: whether to encrypt.
         ca_file, trust_network, patience: as for :func:`web_address`.
+        move_port: port of this computer to which the archive sends what it is asked for by C-MOVE, where it knows no
+            C-GET.
 
     Raises:
         AddressError, UnencryptedArchiveError: as :func:`web_address`.
@@ -112,7 +116,12 @@ def dimse_address(
             raise AddressError("An application entity title is not 1 to 16 letters.", "Check --aet and --aec.")
     if not (tls or trust_network or is_loopback(host)):
         raise UnencryptedArchiveError
-    return DimseAddress(host, int(port), ours, theirs, tls, _checked(ca_file), patience or Patience())
+    if tls and move_port is not None:
+        raise AddressError(
+            "What an archive sends by C-MOVE would come without encryption.",
+            "Leave out --move-port; or --tls, with --trust-network in a network of trusted computers only.",
+        )
+    return DimseAddress(host, int(port), ours, theirs, tls, _checked(ca_file), patience or Patience(), move_port)
 
 
 def _checked(ca_file: Path | None) -> str | None:

@@ -1,4 +1,4 @@
-"""An archive without DICOMweb: C-FIND finds, C-GET fetches, C-STORE stores (PS3.7), through pynetdicom."""
+"""An archive without DICOMweb: C-FIND finds, C-GET or C-MOVE fetches, C-STORE stores (PS3.7), through pynetdicom."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from pynetdicom import AE, build_role, evt
 from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
     Verification,
 )
 
@@ -37,11 +38,13 @@ from CTQualityAssessmentLib.pacs.errors import (
     ArchiveError,
     AssociationError,
     BrokenOffError,
+    NoGetError,
     NotStoredError,
     SeriesError,
     TlsError,
     UnreachableError,
 )
+from CTQualityAssessmentLib.pacs.receiving import receiving
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
 
 _CONNECT_S = 10.0
 _FIND, _GET = StudyRootQueryRetrieveInformationModelFind, StudyRootQueryRetrieveInformationModelGet
+_MOVE = StudyRootQueryRetrieveInformationModelMove
 #: Classes of which a CT series may be. An archive can only send what was agreed on before.
 _IMAGES = (
     CTImageStorage,
@@ -72,6 +76,8 @@ _OF_STUDIES = (
     "StudyDate StudyTime AccessionNumber PatientName PatientID PatientBirthDate PatientSex StudyID StudyInstanceUID "
     "StudyDescription ReferringPhysicianName ModalitiesInStudy InstitutionName"
 ).split()
+#: SOP class not supported, not authorized, unrecognized operation (PS3.7 C).
+_NOT_SUPPORTED = (0x0122, 0x0124, 0x0211)
 _SUCCESS, _PENDING, _WARNING, _NO_MEMORY = 0x0000, (0xFF00, 0xFF01), 0xB000, 0xA700
 
 
@@ -111,8 +117,11 @@ class DimseArchive:
     def fetch(self, series: FoundSeries, keep: Callable[[Dataset], None]) -> None:
         """As :meth:`.archive.Archive.fetch`."""
         failures: list[Exception] = []
+        came = False
 
         def receive(event: evt.Event) -> int:
+            nonlocal came
+            came = True
             if failures:
                 return _NO_MEMORY
             try:
@@ -125,20 +134,42 @@ class DimseArchive:
             return _SUCCESS
 
         wanted = _identifier("SERIES", {"StudyInstanceUID": series.study_uid, "SeriesInstanceUID": series.series_uid})
-        contexts = [(_GET, None), *((image, [syntax]) for image in _IMAGES for syntax in _SYNTAXES)]
-        roles = [build_role(image, scp_role=True) for image in _IMAGES]
         try:
-            with self._associated(contexts, roles, [(evt.EVT_C_STORE, receive)]) as peer:
-                for status, _ in peer.send_c_get(wanted, _GET):
-                    if failures:
-                        peer.abort()  # here: within the handler, pynetdicom would wait for an answer to it
-                        break
-                    _checked(status, self.patience.tries)
+            try:
+                self._get(wanted, receive, failures)
+            except (NoGetError, BrokenOffError):
+                # Orthanc ends the association where it allows no C-GET.
+                if self._address.move_port is None or came:
+                    raise
+                with receiving(self._address, _IMAGES, _SYNTAXES, receive):
+                    self._move(wanted, failures)
         except ArchiveError:
             if not failures:
                 raise
         if failures:
             raise failures[0]
+
+    def _get(self, wanted: Dataset, receive: Callable[[evt.Event], int], failures: list[Exception]) -> None:
+        """Have the images sent on the association on which they are asked for."""
+        contexts = [(_GET, None), *((image, [syntax]) for image in _IMAGES for syntax in _SYNTAXES)]
+        roles = [build_role(image, scp_role=True) for image in _IMAGES]
+        with self._associated(contexts, roles, [(evt.EVT_C_STORE, receive)]) as peer:
+            if _GET not in {context.abstract_syntax for context in peer.accepted_contexts}:
+                raise NoGetError
+            for status, _ in peer.send_c_get(wanted, _GET):
+                if failures:
+                    peer.abort()  # here: within the handler, pynetdicom would wait for an answer to it
+                    break
+                _checked_get(status, self.patience.tries)
+
+    def _move(self, wanted: Dataset, failures: list[Exception]) -> None:
+        """Have the images sent to our own service."""
+        with self._associated([(_MOVE, None)]) as peer:
+            for status, _ in peer.send_c_move(wanted, self._address.ours, _MOVE):
+                if failures:
+                    peer.abort()
+                    break
+                _checked(status, self.patience.tries)
 
     def has(self, study_uid: str, series_uid: str, instance_uid: str) -> bool:
         """As :meth:`.archive.Archive.has`."""
@@ -233,6 +264,13 @@ def _identifier(level: str, keys: Mapping[str, str]) -> Dataset:
     for key, value in keys.items():
         setattr(identifier, key, value or None)
     return identifier
+
+
+def _checked_get(status: Dataset, tries: int) -> int:
+    """As :func:`_checked`, for archives that accept the class and then refuse the request."""
+    if "Status" in status and int(status.Status) in _NOT_SUPPORTED:
+        raise NoGetError
+    return _checked(status, tries)
 
 
 def _checked(status: Dataset, tries: int) -> int:

@@ -117,6 +117,23 @@ class AssociationError(ArchiveError):
         super().__init__(problem, "Check --aet and --aec, and whether the archive knows this computer under that name.")
 
 
+class NoGetError(AssociationError):
+    """A DIMSE archive does not give images on the line on which they are asked for."""
+
+    def __init__(self) -> None:
+        super().__init__("The archive does not know, or not allow, C-GET.")
+        self.advice = "Have it send to this computer by C-MOVE, with --move-port; it has to know our title and port."
+
+
+class PortError(ArchiveError):
+    """Nothing can be received."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The port of --move-port is taken by another program.", "End it, or have the archive send to another."
+        )
+
+
 class NothingFoundError(ArchiveError):
     """The archive has no series that matches."""
 

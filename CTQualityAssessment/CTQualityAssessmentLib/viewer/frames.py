@@ -147,7 +147,12 @@ class FrameAdapter(RcaViewAdapter):
             self._quiet.on = False
 
     def on_interaction(self, origin: str, event: dict[str, Any]) -> None:
-        """Pass on what the mouse did. A drag is measured from its last place, so all of it counts in one size."""
+        """Pass on what the mouse did. A drag is measured from its last place, so all of it counts in one size.
+
+        Keys are the page's: Slicer's views have some of the same with other meanings, and would do both.
+        """
+        if event["type"].startswith("Key"):
+            return
         if self._press_set or event["type"].endswith("Press"):
             self.set_moving(True)
         super().on_interaction(origin, event)
