@@ -29,8 +29,8 @@ class CMMIQARecipe:
         window: of CT.
         input_size: pixels of a slice's longer side.
         crop: slices, rows and columns of a training volume; smaller ones are mirrored up to it.
-        last_crop: the same for the last ``last_share`` of the steps: large crops show the air around the patient,
-            which instance normalisation counts in, but take long; None for no such steps.
+        last_crop: the same for the last ``last_share`` of the steps: every token attends to all others, of which
+            a whole volume has more; large crops take long; None for no such steps.
         score_max: best score of the list's scale.
         lr: peak learning rate; "step" multiplies it by 0.75 after each epoch, "cosine" lets it fall to zero.
         plcc: weight of ``1 - PLCC`` of the batch beside the squared error.

@@ -61,7 +61,8 @@ def export(run: Path, parent: Path, evaluation: list[dict[str, Any]] | None = No
     network = load_network(run, recipe)
     rows = read_volume_list(Path(recipe.data), recipe.score_max)
     trained = [row for row in rows if row.patient not in recipe.held_out]
-    tensors = {name: value.half() for name, value in network.state_dict().items()}
+    # Variances of faint noise are too small for half precision; they are few.
+    tensors = {name: value.half() for name, value in network.named_parameters()} | dict(network.named_buffers())
     return write_bundle(
         parent,
         recipe.to_dict(),

@@ -2,14 +2,13 @@
 
 - LDCTIQA of ldct-benchmark (MIT): Swin-T (windows of 7) at 512 x 512, three equal channels, four heads of 21 classes,
   one slice at a time. It takes Swin-T from torchvision; here it is MONAI's, configured alike, because this project does
-  without torchvision. Where torchvision happens to be installed, its own is measured too.
+  without torchvision.
 - ResNet-18, the baseline of LDCTIQAC2023's reference container, one channel.
 - TFKT V2 as published, 209 million parameters, EfficientNetV2-L and SwinV2.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 
 import torch
@@ -56,21 +55,6 @@ class SwinTOfMonai(nn.Module):
         return self.heads(self.norm(x.permute(0, 2, 3, 1)).mean(dim=(1, 2)))
 
 
-class SwinTOfTorchvision(nn.Module):
-    """LDCTIQA as its code builds it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        from torchvision.models import swin_t
-
-        self.swin = swin_t(weights=None)
-        self.swin.head = nn.Identity()
-        self.heads = _Heads(768)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.heads(self.swin(x.repeat(1, 3, 1, 1)))
-
-
 def _resnet18() -> nn.Module:
     from Training.resnet import ResNet18
 
@@ -85,7 +69,4 @@ def _tfkt_v2() -> nn.Module:
 
 def peers() -> dict[str, Callable[[], nn.Module]]:
     """How to make each of them, by name; each takes ``(1, 1, 512, 512)`` in [0, 1]."""
-    found: dict[str, Callable[[], nn.Module]] = {"LDCTIQA": SwinTOfMonai}
-    if importlib.util.find_spec("torchvision") is not None:
-        found["LDCTIQA (torchvision)"] = SwinTOfTorchvision
-    return found | {"ResNet-18": _resnet18, "TFKT V2": _tfkt_v2}
+    return {"LDCTIQA": SwinTOfMonai, "ResNet-18": _resnet18, "TFKT V2": _tfkt_v2}

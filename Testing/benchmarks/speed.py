@@ -179,8 +179,7 @@ def measured(slices: int, rounds: int) -> tuple[dict[str, float], list[str]]:
             f"| {name} | {1000 * one['s']:.0f} | {1 / one['s']:.1f} | {one['flop'] / 1e9:.1f} | {rate / top:.0%} |"
         )
     own = alone[_OURS]["s"]
-    ratios = {f"speed over {name}": alone[name]["s"] / own for name in alone if name not in (_OURS,)}
-    ratios = {name: value for name, value in ratios.items() if "torchvision" not in name}
+    ratios = {f"speed over {name}": alone[name]["s"] / own for name in alone if name != _OURS}
     ratios["share of the roof"] = alone[_OURS]["flop"] / own / top
     beside = whole["read"] + whole["prepare"] + whole["output"]
     lines += ["", f"{slices} slices, file to finished assessment: {whole['total']:.2f} s"]

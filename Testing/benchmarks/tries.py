@@ -2,14 +2,11 @@
 
 Each way scores the same slices of the shipped sample in turns; told are milliseconds a slice (the shortest), the speed
 over the way that is shipped, and by how much a score differs at most. A way may be taken where that is below 0.02.
-openvino and onnxruntime are tried where they are installed; this project does not need them.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import time
 from collections.abc import Callable
 from unittest import mock
 
@@ -30,19 +27,8 @@ from Testing.benchmarks.physical_measures import SAMPLE
 Way = Callable[[Tensor], Tensor]
 
 
-class _FineLogits(nn.Module):
-    """The network as other engines take it: one tensor in, one out."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.network(x).fine_logits
-
-
 class _WithoutGradients:
-    """In the place of the attention's own gradient, which other engines cannot trace."""
+    """In the place of the attention's own gradient."""
 
     apply = staticmethod(mixed_softmax.mixed_attention)
 
@@ -80,51 +66,7 @@ def ways(network: nn.Module, x: Tensor) -> dict[str, tuple[int, Way]]:
             return _scores(network(x).fine_logits)
 
     found["attention without its gradient"] = (1, without_function)
-    with (
-        mock.patch.object(temperature_attention, "MixedAttention", _WithoutGradients),
-        mock.patch.object(mixed_softmax, "_MATRICES", 10**9),
-        torch.no_grad(),
-    ):
-        for name, make in (("openvino", _openvino), ("onnxruntime", _onnxruntime)):
-            if importlib.util.find_spec(name) is not None:
-                try:
-                    found |= make(_FineLogits(network).eval(), x)
-                except Exception as error:
-                    print(f"{name}: cannot take the network ({type(error).__name__}: {str(error)[:300]})", flush=True)
     return found
-
-
-def _openvino(network: nn.Module, x: Tensor) -> dict[str, tuple[int, Way]]:
-    import openvino
-
-    begun = time.perf_counter()
-    model = openvino.convert_model(network, example_input=x)
-    found = {}
-    for kind in ("f32", "bf16"):
-        settings = {"INFERENCE_PRECISION_HINT": kind, "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-        compiled = openvino.compile_model(model, "CPU", settings)
-        found[f"openvino {openvino.__version__.split('-')[0]}, {kind}"] = (
-            1,
-            lambda x, compiled=compiled: _scores(torch.from_numpy(compiled(x.numpy())[0])),
-        )
-    print(f"openvino: {time.perf_counter() - begun:.1f} s to convert and compile", flush=True)
-    return found
-
-
-def _onnxruntime(network: nn.Module, x: Tensor) -> dict[str, tuple[int, Way]]:
-    import io
-
-    import onnxruntime
-
-    begun = time.perf_counter()
-    file = io.BytesIO()
-    torch.onnx.export(network, (x,), file, input_names=["x"], dynamo=False)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
-    print(f"onnxruntime: {time.perf_counter() - begun:.1f} s to convert and load", flush=True)
-    run: Way = lambda x: _scores(torch.from_numpy(session.run(None, {"x": x.numpy()})[0]))  # noqa: E731
-    return {f"onnxruntime {onnxruntime.__version__}": (1, run)}
 
 
 def main() -> None:

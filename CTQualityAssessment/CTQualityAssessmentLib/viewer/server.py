@@ -97,9 +97,9 @@ async def _serve(start: Start) -> None:
     """The browser loads the page while the libraries of the views are loaded, and the CT is read beside both."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):  # Windows has no handlers in its loop
-            loop.add_signal_handler(number, stop.set)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the last where the terminal is closed: uploads must go then too
+        with contextlib.suppress(NotImplementedError, AttributeError):  # Windows has no handlers in its loop
+            loop.add_signal_handler(getattr(signal, name), stop.set)
     with tempfile.TemporaryDirectory(prefix="ctqa-viewer-", ignore_cleanup_errors=True) as private:
         folder = Path(private)
         reads_ahead = start.path is not None and is_scene(start.path) is None

@@ -98,6 +98,17 @@ def test_maps_move_with_the_volume(tiny):
     assert torch.allclose(moved[:, :, 12:36, 8:32, 8:32], there[:, :, 12:36, 8:32, 8:32], atol=1e-5)
 
 
+def test_what_lies_far_away_changes_no_feature(tiny):
+    """The noise of a region would be read off the rest of the volume: air around the patient, or the slab it is in."""
+    near = torch.rand(1, 1, 16, 256, 32)
+    far = near.clone()
+    far[..., 192:, :] = 0.0
+    with torch.inference_mode():
+        one, other = tiny.features(near), tiny.features(far)
+    assert not torch.allclose(one, other)
+    torch.testing.assert_close(one[..., :6, :], other[..., :6, :])
+
+
 def test_codes_have_one_place_for_each_part():
     """Two words in one place would be the same to the network."""
     codes = prompt_codes([Prompt(m, o, p) for m in MODALITIES for o in ORGANS for p in PHASES])
