@@ -20,6 +20,7 @@ from CTQualityAssessmentLib.mrml.denoised_nodes import keep_examination, put_den
 from CTQualityAssessmentLib.mrml.volume_nodes import image_of, volume_from_node
 from CTQualityAssessmentLib.panel.before_after import before_after_rows
 from CTQualityAssessmentLib.panel.compare_section import register_compare_layouts
+from CTQualityAssessmentLib.panel.language import speak_application_language
 from CTQualityAssessmentLib.panel.panel import Panel
 from CTQualityAssessmentLib.panel.report_section import export_report
 from CTQualityAssessmentLib.panel.sample_data import register_sample
@@ -37,6 +38,8 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
+
+speak_application_language()
 
 
 class CTQualityAssessment(ScriptedLoadableModule):
@@ -175,6 +178,8 @@ class CTQualityAssessmentLogic(ScriptedLoadableModuleLogic):
         model: str = DEFAULT_DENOISER,
         device: str = "auto",
         strength: Strength = Strength(),  # noqa: B008  frozen
+        findings: bool = False,
+        scores: bool = False,
         progress: Progress = no_progress,
         cancelled: Cancelled = never,
     ) -> tuple[slicer.vtkMRMLScalarVolumeNode, DenoisingReport]:
@@ -185,6 +190,8 @@ class CTQualityAssessmentLogic(ScriptedLoadableModuleLogic):
             model: name or folder of a denoiser's bundle.
             device: "auto", "cpu", "cuda".
             strength: share of the denoising in each tissue.
+            findings: whether the lesion detector looks at both volumes; its boxes come as ROI nodes.
+            scores: whether the default model scores both volumes; read the report's warnings then.
             progress: called with (steps done, steps, message).
             cancelled: asked between slices.
 
@@ -199,6 +206,8 @@ class CTQualityAssessmentLogic(ScriptedLoadableModuleLogic):
                 folder=folder,
                 model=model,
                 device=device,
+                findings=findings,
+                scores=scores,
                 **asdict(strength),
                 **write_volume(Path(folder) / "hu.npy", volume),
             )
@@ -206,7 +215,7 @@ class CTQualityAssessmentLogic(ScriptedLoadableModuleLogic):
             result, report = read_denoised(Path(folder), volume)
         scene = volumeNode.GetScene()
         nodes = put_denoised(scene, volumeNode, image_of(result.hu), volume.acquisition_axis, report)
-        keep_examination(scene, volumeNode, report, before_after_rows(report))
+        keep_examination(scene, volumeNode, report, before_after_rows(report), volume)
         return nodes.volume, report
 
     def export(self, assessment: VolumeAssessment, folder: str | Path) -> list[str]:

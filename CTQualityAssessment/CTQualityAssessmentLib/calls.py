@@ -1,8 +1,11 @@
-"""The two arguments that every long call takes."""
+"""The two arguments that every long call takes, and work in steps for a window that must not wait."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from typing import TypeVar
+
+T = TypeVar("T")
 
 #: ``progress(done, total, message)``, called between batches on the thread that runs the work.
 Progress = Callable[[int, int, str], None]
@@ -17,3 +20,12 @@ def no_progress(done: int, total: int, message: str) -> None:
 def never() -> bool:
     """A :data:`Cancelled` that never cancels."""
     return False
+
+
+def finished(steps: Generator[None, None, T]) -> T:
+    """Take all steps at once and give what the last one returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value

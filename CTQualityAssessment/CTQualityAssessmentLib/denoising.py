@@ -9,13 +9,16 @@ from typing import Any
 
 from CTQualityAssessmentLib.measures import NoisePowerSpectrum
 from CTQualityAssessmentLib.results import ModelIdentity, known_fields
+from CTQualityAssessmentLib.translation import marks_of
+
+_ = marks_of(__file__)
 
 #: Raised by a minor step when a field is added, by a major one when a field changes its meaning or goes.
 DENOISING_VERSION = "1.1"
 #: Below this share of a lesion's signal the guard raises its flag.
 LEAST_KEPT = 0.9
 #: Shown wherever scores of a denoised volume are shown.
-SCORER_WARNING = (
+SCORER_WARNING = _(
     "The scorer was never trained on denoised images and rewards what takes noise away: a higher score is no proof of "
     "a better image. Look at the lesion signal and the residual."
 )
@@ -44,7 +47,8 @@ class Strength:
 
     def words(self) -> str:
         """For people: 'lung 50 %, soft tissue 100 %, bone 0 %'."""
-        return f"lung {self.lung:.0%}, soft tissue {self.soft_tissue:.0%}, bone {self.bone:.0%}".replace("%", " %")
+        shares = {name: f"{share:.0%}".replace("%", " %") for name, share in asdict(self).items()}
+        return _("lung {lung}, soft tissue {soft_tissue}, bone {bone}").format(**shares)
 
 
 @dataclass(frozen=True)
@@ -79,14 +83,22 @@ class Retention:
 
     def sentence(self) -> str:
         """For people: 'Lesion signal kept 93 % (4 mm, 20 HU, soft tissue; 48 lesions)'."""
-        what = f"{self.diameter_mm:g} mm, {self.contrast_hu:g} HU, {self.tissue}"
+        values = {"diameter": f"{self.diameter_mm:g}", "contrast": f"{self.contrast_hu:g}", "tissue": self.tissue}
         if self.kept is None:
-            return f"Lesion signal not measured ({what}): there is no room for such a lesion in this volume."
+            return _(
+                "Lesion signal not measured ({diameter} mm, {contrast} HU, {tissue}): there is no room for such a "
+                "lesion in this volume."
+            ).format(**values)
         # Rounded down: 89.6 % must not read as the 90 % that is asked for.
-        found = f"Lesion signal kept {math.floor(100 * self.kept + 1e-6)} % ({what}; {self.lesions} lesions)"
+        values |= {"kept": str(math.floor(100 * self.kept + 1e-6)), "lesions": str(self.lesions)}
         if self.flagged:
-            return f"RED FLAG: {found}. Such lesions may be lost: lower the strength."
-        return f"{found}."
+            return _(
+                "RED FLAG: Lesion signal kept {kept} % ({diameter} mm, {contrast} HU, {tissue}; {lesions} lesions). "
+                "Such lesions may be lost: lower the strength."
+            ).format(**values)
+        return _("Lesion signal kept {kept} % ({diameter} mm, {contrast} HU, {tissue}; {lesions} lesions).").format(
+            **values
+        )
 
 
 @dataclass(frozen=True)

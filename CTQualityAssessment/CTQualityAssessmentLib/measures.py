@@ -9,31 +9,37 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from CTQualityAssessmentLib.translation import marks_of
+
+_ = marks_of(__file__)
+
 #: Raised by a minor step when a field is added, by a major one when a field changes its meaning or goes.
 MEASURES_VERSION = "1.0"
 
 #: Why a figure could not be measured, by code.
 REASONS: dict[str, str] = {
-    "not-ct": "The volume is not CT.",
-    "too-small": "The slice has too few pixels.",
-    "no-body": "There is no patient, or too little, in the slice.",
-    "no-soft-tissue": "There is too little soft tissue in the slice to measure its noise.",
-    "no-tissue": "Muscle or fat is not in view.",
-    "no-uniform-region": "There are too few uniform regions of soft tissue to measure the texture of the noise.",
-    "no-peak": "The noise power spectrum has no peak: it is highest at the frequencies where anatomy hides the noise.",
-    "no-free-skin": "Too little of the patient's skin borders on open air in the field of view.",
-    "no-open-air": "Too little open air around the patient is in view.",
-    "clipped-air": "The scanner or an export cut off the values of air.",
-    "not-sampled": "This figure is measured on a part of the slices only.",
-    "not-axial": "The slices are not axial.",
-    "no-spacing": "The size of the pixels is not known.",
-    "beyond-field": "The patient reaches beyond the field of view.",
-    "no-ctdivol": "The headers give no CTDIvol.",
-    "no-phantom": "The headers do not say to which phantom, 16 or 32 cm, CTDIvol refers.",
-    "not-trunk": "The headers do not name a part of the trunk, for which the dose factors are.",
-    "head": "The dose factors used here are for the trunk; those of a head are others (AAPM Report 293).",
-    "outside-fit": "The diameter lies outside the range that the dose factors were fitted to.",
-    "not-run": "The measurement was cancelled before this slice.",
+    "not-ct": _("The volume is not CT."),
+    "too-small": _("The slice has too few pixels."),
+    "no-body": _("There is no patient, or too little, in the slice."),
+    "no-soft-tissue": _("There is too little soft tissue in the slice to measure its noise."),
+    "no-tissue": _("Muscle or fat is not in view."),
+    "no-uniform-region": _("There are too few uniform regions of soft tissue to measure the texture of the noise."),
+    "no-peak": _(
+        "The noise power spectrum has no peak: it is highest at the frequencies where anatomy hides the noise."
+    ),
+    "no-free-skin": _("Too little of the patient's skin borders on open air in the field of view."),
+    "no-open-air": _("Too little open air around the patient is in view."),
+    "clipped-air": _("The scanner or an export cut off the values of air."),
+    "not-sampled": _("This figure is measured on a part of the slices only."),
+    "not-axial": _("The slices are not axial."),
+    "no-spacing": _("The size of the pixels is not known."),
+    "beyond-field": _("The patient reaches beyond the field of view."),
+    "no-ctdivol": _("The headers give no CTDIvol."),
+    "no-phantom": _("The headers do not say to which phantom, 16 or 32 cm, CTDIvol refers."),
+    "not-trunk": _("The headers do not name a part of the trunk, for which the dose factors are."),
+    "head": _("The dose factors used here are for the trunk; those of a head are others (AAPM Report 293)."),
+    "outside-fit": _("The diameter lies outside the range that the dose factors were fitted to."),
+    "not-run": _("The measurement was cancelled before this slice."),
 }
 
 #: Figures that a slice and a volume have alike, in the order in which they are shown.
@@ -50,7 +56,7 @@ FIGURES: tuple[str, ...] = (
 )
 
 #: Tissues in the order in which they are shown.
-TISSUES: tuple[str, ...] = ("air", "lung", "fat", "muscle", "bone")
+TISSUES: tuple[str, ...] = (_("air"), _("lung"), _("fat"), _("muscle"), _("bone"))
 
 
 @dataclass(frozen=True)

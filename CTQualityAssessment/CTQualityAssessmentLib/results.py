@@ -9,21 +9,26 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from CTQualityAssessmentLib.translation import marks_of
+
+_ = marks_of(__file__)
 
 #: Raised by a minor step when a field is added, by a major one when a field changes its meaning or goes.
 SCHEMA_VERSION = "1.3"
 
 #: Likert grades of LDCTIQAG2023, 0 to 4: word and diagnostic meaning (paraphrased from Lee et al., MedIA 99:103343).
 GRADES: tuple[tuple[str, str], ...] = (
-    ("Bad", "the structures looked for cannot be seen"),
-    ("Poor", "the image cannot be interpreted for diagnosis"),
-    ("Fair", "only a limited interpretation is possible"),
-    ("Good", "the image is suitable for diagnosis"),
-    ("Excellent", "the anatomy is shown plainly"),
+    (_("Bad"), _("the structures looked for cannot be seen")),
+    (_("Poor"), _("the image cannot be interpreted for diagnosis")),
+    (_("Fair"), _("only a limited interpretation is possible")),
+    (_("Good"), _("the image is suitable for diagnosis")),
+    (_("Excellent"), _("the anatomy is shown plainly")),
 )
 MAX_SCORE = 4.0
 SCORE_STEP = 0.2
@@ -135,21 +140,25 @@ class MapKind:
 
 MAP_KINDS = {
     "attention": MapKind(
-        "Attention",
-        "how much attention a place received",
-        "Attention shows where the network looked, not where a defect is.",
+        _("Attention"),
+        _("how much attention a place received"),
+        _("Attention shows where the network looked, not where a defect is."),
     ),
     "grad-cam": MapKind(
-        "Grad-CAM",
-        "how much a place raised or lowered the score (Grad-CAM)",
-        "Grad-CAM shows what raised or lowered the score, not where a defect is.",
+        _("Grad-CAM"),
+        _("how much a place raised or lowered the score (Grad-CAM)"),
+        _("Grad-CAM shows what raised or lowered the score, not where a defect is."),
     ),
     "weight": MapKind(
-        "Weight",
-        "how much a place weighed in the score of the volume",
-        "The weight shows what the score was taken from, not where a defect is.",
+        _("Weight"),
+        _("how much a place weighed in the score of the volume"),
+        _("The weight shows what the score was taken from, not where a defect is."),
     ),
 }
+
+
+#: What a map of a kind can be called.
+MAP_NAMES = (_("scan"), _("read"), _("focus"), _("raises"), _("lowers"), _("map"))
 
 
 @dataclass(frozen=True)
@@ -201,7 +210,7 @@ class VolumeMap:
     @property
     def title(self) -> str:
         """What it is called in a scene."""
-        return {"score": "Score map", "weight": "Weights of the score"}[self.name]
+        return {"score": _("Score map"), "weight": _("Weights of the score")}[self.name]
 
 
 @dataclass(frozen=True)
@@ -221,7 +230,7 @@ class UsedPrompt:
     @property
     def text(self) -> str:
         """In words, for example "MR (from the user), extremity (from the series description)"."""
-        return f"{self.modality} (from {self.modality_from}), {self.organ} (from {self.organ_from})"
+        return _("{modality} (from {modality_from}), {organ} (from {organ_from})").format(**asdict(self))
 
 
 def map_of_title(title: str) -> tuple[str, str, int | None] | None:
@@ -329,20 +338,25 @@ class VolumeAssessment:
 
 def known_fields(kind: type, item: dict[str, Any]) -> dict[str, Any]:
     """The values that a dataclass has a field for; what a later version added is passed over."""
-    return {f.name: item[f.name] for f in fields(kind) if f.name in item}
+    return {name: item[name] for name in _field_names(kind) if name in item}
+
+
+@cache
+def _field_names(kind: type) -> tuple[str, ...]:
+    return tuple(one.name for one in fields(kind))
 
 
 def asdict_without(value: Any, *names: str) -> dict[str, Any]:
     """``dataclasses.asdict`` without the named top-level fields and without copying them."""
-    shallow = {k: v for k, v in vars(value).items() if k not in names}
-    return {k: _plain(v) for k, v in shallow.items()}
+    return {name: _plain(one) for name, one in vars(value).items() if name not in names}
 
 
 def _plain(value: Any) -> Any:
-    if hasattr(value, "__dataclass_fields__"):
-        return {k: _plain(v) for k, v in asdict(value).items()}
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
+    # Not by dataclasses.asdict, whose deep copies of a volume's slices hold a window for a moment.
     if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
+        return [one if isinstance(one, float) else _plain(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: _plain(one) for name, one in vars(value).items()}
     return value

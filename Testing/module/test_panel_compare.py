@@ -87,7 +87,7 @@ def test_a_jump_moves_both_images(window, pair):
     window.ui.worstButton.click()
     indices = {slice_in_view(w.mrmlSliceNode(), first, 2) for w in compare_views().values()}
     assert indices == {3}
-    assert window.panel.results.current_slice() == 3
+    assert window.panel.jumps.current_slice() == 3
 
 
 def test_the_score_in_a_view_of_the_comparison_follows_the_wheel(window, pair):

@@ -88,6 +88,13 @@ def test_no_control_speaks_of_a_parameter_that_is_not_there(module):
     assert {"inputVolume", "compareVolume", "lineScore", "allTimePoints", "overTime"} <= names
 
 
+def test_names_in_the_ui_file_are_not_offered_to_translators():
+    """A translated name of a parameter or of a node class stops the panel from opening."""
+    for one in UI.iter("property"):
+        if one.get("name") in ("SlicerParameterName", "nodeTypes"):
+            assert one[0].get("notr") == "true", one.get("name")
+
+
 def test_the_line_of_the_curve_goes_where_the_user_wants_it(window):
     volume = make_volume()
     node = window.add_volume(volume)
@@ -116,7 +123,7 @@ def test_parts_of_a_result_that_a_user_deletes_by_hand_are_noticed(window):
     window.scene.RemoveNode(nodes.slice_table)
     assert window.ui.tableView.mrmlTableNode() is None
     window.ui.worstButton.click()
-    assert window.panel.results.current_slice() == 1
+    assert window.panel.jumps.current_slice() == 1
     window.ui.removeResultsButton.click()
     assert find_assessments(window.scene, node) == []
 

@@ -78,7 +78,7 @@ def test_a_click_on_a_row_shows_exactly_that_slice(window, show, kind):
         window.ui.tableView.clicked.emit(window.ui.tableView.model().index(index, 2))
         shown = [index_in_view(w.mrmlSliceNode(), node, volume.acquisition_axis) for w in views().values()]
         assert min(abs(np.array(shown) - index)) < 1e-6
-        assert window.panel.results.current_slice() == index
+        assert window.panel.jumps.current_slice() == index
 
 
 def test_a_jump_goes_by_the_parent_transform(window, show):
@@ -89,14 +89,14 @@ def test_a_jump_goes_by_the_parent_transform(window, show):
     turn.RotateX(15)
     moved.SetMatrixTransformToParent(turn.GetMatrix())
     node.SetAndObserveTransformNodeID(moved.GetID())
-    window.panel.results.jump(4)
-    assert window.panel.results.current_slice() == 4
+    window.panel.jumps.jump(4)
+    assert window.panel.jumps.current_slice() == 4
     assert min(abs(index_in_view(w.mrmlSliceNode(), node, 2) - 4) for w in views().values()) < 1e-6
 
 
 def test_buttons_and_keys_walk_from_worst_to_better_and_back(window, show):
     show()
-    results, seen = window.panel.results, []
+    results, seen = window.panel.jumps, []
     keys = {key.key.toString(): key for key in window.main_window.findChildren(qt.QShortcut)}
     window.ui.worstButton.click()
     seen.append(results.current_slice())
@@ -124,7 +124,7 @@ def test_a_click_on_a_point_of_the_curve_shows_its_slice(window, show):
             ids.InsertNextValue(row)
             picked.AddItem(ids)
         window.ui.plotWidget.plotView().dataSelected.emit(names, picked)
-    assert window.panel.results.current_slice() == 2
+    assert window.panel.jumps.current_slice() == 2
 
 
 def test_the_view_along_the_slices_says_the_score_and_follows(window, show):
@@ -135,12 +135,12 @@ def test_the_view_along_the_slices_says_the_score_and_follows(window, show):
             name: w.cornerAnnotation().GetText(vtk.vtkCornerAnnotation.UpperEdge) or "" for name, w in views().items()
         }
 
-    window.panel.results.jump(4)
+    window.panel.jumps.jump(4)
     assert texts() == {"Red": "Slice 4: 3.1 of 4, Good", "Yellow": "", "Green": ""}
     red = views()["Red"].mrmlSliceNode()
     red.SetSliceOffset(red.GetSliceOffset() - 4.0)
     assert texts()["Red"] == "Slice 3: 0.6 of 4, Poor"
-    window.panel.results.jump(0)
+    window.panel.jumps.jump(0)
     assert texts()["Red"] == "Slice 0: not scored"
     window.widget.exit()
     assert set(texts().values()) == {""}

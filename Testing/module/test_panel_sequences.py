@@ -163,7 +163,7 @@ def test_a_result_is_not_shown_over_another_time_point(window, sequence):
     window.panel.refresh()
     red = slicer.app.layoutManager().sliceWidget("Red")
     assert red.mrmlSliceCompositeNode().GetForegroundVolumeID() == nodes.quality.GetID()
-    window.panel.results.jump(2)
+    window.panel.jumps.jump(2)
     assert red.cornerAnnotation().GetText(vtk.vtkCornerAnnotation.UpperEdge)
     go_to(window, browser, 2)
     assert not red.mrmlSliceCompositeNode().GetForegroundVolumeID()

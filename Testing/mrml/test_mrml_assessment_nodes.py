@@ -8,13 +8,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import slicer
+import slicer.util
+from CTQualityAssessmentLib.calls import finished
 from CTQualityAssessmentLib.mrml.assessment_nodes import (
     add_assessment,
     assessment_from_scene,
+    assessment_steps,
     find_assessments,
     remove_assessment,
 )
 from CTQualityAssessmentLib.mrml.errors import AssessmentMismatchError
+from CTQualityAssessmentLib.mrml.quality_image import quality_image
 from CTQualityAssessmentLib.mrml.scene import nodes_of_class
 from CTQualityAssessmentLib.mrml.scene_file import save_scene
 from CTQualityAssessmentLib.mrml.volume_nodes import add_volume
@@ -200,3 +204,34 @@ def test_nothing_is_refused_when_no_slice_was_scored(scene, volume):
     nodes = add_assessment(scene, node, nothing, make_body(volume))
     assert (slicer.util.arrayFromVolume(nodes.quality) < 0).all()
     assert np.isnan(assessment_from_scene(scene, node).scores()).all()
+
+
+def test_steps_leave_the_scene_alone_until_the_last_and_give_the_same(scene, volume, assessment):
+    """A window answers in between: half a result there would look like a whole one."""
+    node = add_volume(scene, volume)
+    before = census(scene)
+    quality = quality_image(assessment, make_body(volume))
+    steps, seen = assessment_steps(scene, node, assessment, quality), []
+    while True:
+        try:
+            next(steps)
+        except StopIteration as last:
+            nodes = last.value
+            break
+        seen.append(census(scene) == before)
+    assert len(seen) >= 4 and all(seen)
+    assert find_assessments(scene, node) == [nodes]
+    whole = add_assessment(scene, node, assessment, make_body(volume))
+    for one, other in zip((nodes.quality, *nodes.attention), (whole.quality, *whole.attention), strict=True):
+        assert np.array_equal(slicer.util.arrayFromVolume(one), slicer.util.arrayFromVolume(other))
+    assert nodes.result.GetText() == whole.result.GetText()
+
+
+def test_a_slice_whose_score_changed_since_it_was_drawn_shows_the_last_one(volume):
+    """What came slice by slice and what the run ended with must not stand side by side."""
+    first = make_assessment(volume, [1.0] * volume.slice_count)
+    last = make_assessment(volume, [3.0, None, *[1.0] * (volume.slice_count - 2)])
+    image = quality_image(first, make_body(volume))
+    finished(image.settle(last.slices))
+    expected = quality_image(last, make_body(volume))
+    assert np.array_equal(image.values, expected.values)

@@ -7,10 +7,17 @@ import pytest
 import slicer
 import slicer.util
 from CTQualityAssessmentLib.assessment.difference import NOT_COVERED, VolumeDifference
+from CTQualityAssessmentLib.calls import finished
 from CTQualityAssessmentLib.colours import DIFFERENCE
 from CTQualityAssessmentLib.mrml.difference import add_difference, find_differences, half_width, set_half_width
 from CTQualityAssessmentLib.mrml.linked_views import LinkedViews, SteadyView
-from CTQualityAssessmentLib.mrml.overlays import add_attention_overlay, add_quality_overlay, set_overlay_threshold
+from CTQualityAssessmentLib.mrml.overlays import (
+    add_attention_overlay,
+    add_quality_overlay,
+    map_image,
+    set_overlay_threshold,
+)
+from CTQualityAssessmentLib.mrml.quality_image import quality_image
 from CTQualityAssessmentLib.mrml.volume_nodes import add_volume
 from vtk.util.numpy_support import vtk_to_numpy
 
@@ -153,14 +160,16 @@ def test_the_threshold_hides_good_slices_and_low_attention(scene):
     node = add_volume(scene, volume)
     scores = [0.5 + 3.5 * n / (volume.slice_count - 1) for n in range(volume.slice_count)]
     assessment = make_assessment(volume, scores)
-    quality = add_quality_overlay(scene, node, assessment, np.ones(volume.canonical_slices().hu.shape, bool))
+    everywhere = np.ones(volume.canonical_slices().hu.shape, bool)
+    quality = add_quality_overlay(scene, node, assessment, quality_image(assessment, everywhere))
     seen = [bool(one[..., 3].any()) for one in shown(quality)]
     assert all(seen)
     set_overlay_threshold(quality, 2.0, quality=True)
     assert [bool(one[..., 3].any()) for one in shown(quality)] == [score <= 2.0 for score in scores]
     set_overlay_threshold(quality, 4.0, quality=True)
     assert all(one[..., 3].any() for one in shown(quality))
-    attention = add_attention_overlay(scene, node, assessment, make_attention(volume, "focus"), 3.0)
+    focus = make_attention(volume, "focus")
+    attention = add_attention_overlay(scene, node, assessment, focus, 3.0, finished(map_image(focus.values)))
     values = slicer.util.arrayFromVolume(attention)
     set_overlay_threshold(attention, 1.5, quality=False)
     assert np.array_equal(shown(attention)[..., 3] > 0, values >= 1.5) and (values >= 1.5).any()

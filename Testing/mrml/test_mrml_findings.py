@@ -48,3 +48,16 @@ def test_findings_before_and_after_are_told_apart_and_come_and_go_as_one(scene):
     assert first.GetName() == "before 1 (62%)" and first.GetNodeReference(FOUND_IN_ROLE) is node
     colours = [roi.GetDisplayNode().GetSelectedColor() for roi in (first, second)]
     assert colours[0] != colours[1] and first.GetLocked()
+
+
+def test_a_box_stays_on_the_anatomy_where_the_volume_was_moved_since(scene):
+    """Findings come minutes later, and a user may have centred the volume by then."""
+    volume = volume_on("oblique")
+    node = add_volume(scene, volume, "Chest")
+    as_denoised = volume_from_node(node)
+    found = Findings((Finding(0, 1, 1, 1, 3, 3, 0.62),), ())
+    (at_once,) = add_findings(scene, node, as_denoised, found)
+    moved = np.add(node.GetOrigin(), (5.0, -7.0, 11.0))
+    node.SetOrigin(*moved)
+    (later,) = add_findings(scene, node, as_denoised, found)
+    assert np.allclose(np.array(later.GetCenterWorld()) - at_once.GetCenterWorld(), (5.0, -7.0, 11.0))

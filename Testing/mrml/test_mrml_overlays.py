@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 import slicer
 import slicer.util
+from CTQualityAssessmentLib.calls import finished
 from CTQualityAssessmentLib.colours import ATTENTION, QUALITY
+from CTQualityAssessmentLib.mrml.assessment_nodes import add_assessment
 from CTQualityAssessmentLib.mrml.errors import AssessmentMismatchError
 from CTQualityAssessmentLib.mrml.overlays import (
-    NO_VALUE,
     add_attention_overlay,
     add_quality_overlay,
     attention_upper,
-    quality_map,
+    map_image,
 )
+from CTQualityAssessmentLib.mrml.quality_image import NO_VALUE, quality_image
 from CTQualityAssessmentLib.mrml.volume_nodes import add_volume, volume_from_node
 from vtk.util.numpy_support import vtk_to_numpy
 
@@ -44,7 +46,7 @@ def expected_values(volume, assessment) -> np.ndarray:
 def test_each_voxel_of_the_body_has_the_score_of_its_own_slice(scene, grid):
     volume = volume_on(grid)
     node, assessment = add_volume(scene, volume), make_assessment(volume)
-    overlay = add_quality_overlay(scene, node, assessment, make_body(volume))
+    overlay = add_quality_overlay(scene, node, assessment, quality_image(assessment, make_body(volume)))
     found = values_at(overlay, to_world(node, all_voxels(volume.hu.shape)))
     np.testing.assert_allclose(found, expected_values(volume, assessment), rtol=1e-6)
     assert len(np.unique(found)) > 3
@@ -57,7 +59,7 @@ def test_overlay_follows_a_transformed_input(scene, grid):
     node.SetAndObserveTransformNodeID(linear_transform(scene).GetID())
     volume = volume_from_node(node)
     assessment = make_assessment(volume)
-    overlay = add_quality_overlay(scene, node, assessment, make_body(volume))
+    overlay = add_quality_overlay(scene, node, assessment, quality_image(assessment, make_body(volume)))
     assert overlay.GetParentTransformNode() is node.GetParentTransformNode()
     found = values_at(overlay, to_world(node, all_voxels(volume.hu.shape)))
     np.testing.assert_allclose(found, expected_values(volume, assessment), rtol=1e-6)
@@ -69,7 +71,7 @@ def test_overlay_lies_right_on_a_volume_that_was_moved_after_the_assessment(scen
     node, assessment = add_volume(scene, volume), make_assessment(volume)
     node.SetOrigin(0.0, 0.0, 0.0)
     node.SetAndObserveTransformNodeID(linear_transform(scene).GetID())
-    overlay = add_quality_overlay(scene, node, assessment, make_body(volume))
+    overlay = add_quality_overlay(scene, node, assessment, quality_image(assessment, make_body(volume)))
     found = values_at(overlay, to_world(node, all_voxels(volume.hu.shape)))
     np.testing.assert_allclose(found, expected_values(volume, assessment), rtol=1e-6)
 
@@ -80,7 +82,7 @@ def test_overlay_lies_right_on_a_volume_that_was_moved_after_the_assessment(scen
 def test_large_slices_are_kept_on_a_grid_of_at_most_256(rows, columns, grid):
     volume = make_volume((2, rows, columns))
     body = make_body(volume)
-    quality = quality_map(make_assessment(volume, [1.0, 3.0]), body)
+    quality = quality_image(make_assessment(volume, [1.0, 3.0]), body)
     assert quality.values.shape == (2, *(grid or (rows, columns)))
     assert quality.values.dtype == np.float32
 
@@ -88,7 +90,7 @@ def test_large_slices_are_kept_on_a_grid_of_at_most_256(rows, columns, grid):
 def test_a_large_slice_has_its_outline_exact_to_a_pixel(scene):
     volume = make_volume((2, 300, 260), affine((0.8, 0.7, 3.0), rotation_deg=(10, 20, 30)))
     node, assessment = add_volume(scene, volume), make_assessment(volume, [1.5, 3.0])
-    overlay = add_quality_overlay(scene, node, assessment, make_body(volume))
+    overlay = add_quality_overlay(scene, node, assessment, quality_image(assessment, make_body(volume)))
     ijk = all_voxels(volume.hu.shape)
     found = values_at(overlay, to_world(node, ijk)).reshape(volume.hu.shape)
     expected = expected_values(volume, assessment).reshape(volume.hu.shape)
@@ -108,7 +110,7 @@ def test_attention_blocks_are_centred_on_the_voxels_they_stand_for(scene, grid):
     volume = volume_on(grid, shape=(4, 12, 12))
     node, assessment = add_volume(scene, volume), make_assessment(volume)
     attention = make_attention(volume, grid=(4, 6))
-    overlay = add_attention_overlay(scene, node, assessment, attention, upper=3.0)
+    overlay = add_attention_overlay(scene, node, assessment, attention, 3.0, finished(map_image(attention.values)))
     world = to_world(node, all_voxels(volume.hu.shape))
     block = np.floor(to_ijk(overlay, world) + 0.5 + 1e-6).astype(int)
     assert block.min() == 0
@@ -125,7 +127,7 @@ def test_attention_of_a_slice_lies_on_that_slice_and_reads_as_it_was_measured(sc
     volume = volume_on(grid, shape=(4, 12, 12))
     node, assessment = add_volume(scene, volume), make_assessment(volume)
     attention = make_attention(volume, grid=(4, 6), refused=(1,))
-    overlay = add_attention_overlay(scene, node, assessment, attention, upper=3.0)
+    overlay = add_attention_overlay(scene, node, assessment, attention, 3.0, finished(map_image(attention.values)))
     array = slicer.util.arrayFromVolume(overlay)
     np.testing.assert_array_equal(array[[0, 2, 3]], attention.values[[0, 2, 3]])
     assert (array[1] == NO_VALUE).all()
@@ -139,7 +141,9 @@ def test_colours_are_those_of_the_map_and_the_worst_score_is_not_taken_for_nothi
     body = np.zeros((5, 6, 6), bool)
     body[:, 2:4, 2:4] = True
     assessment = make_assessment(volume, [None, 0.0, 1.0, 2.0, 4.0])
-    rgba = shown_rgba(add_quality_overlay(scene, add_volume(scene, volume), assessment, body))
+    rgba = shown_rgba(
+        add_quality_overlay(scene, add_volume(scene, volume), assessment, quality_image(assessment, body))
+    )
     assert (rgba[0, ..., 3] == 0).all(), "a refused slice shows colour"
     assert (rgba[:, 0, 0, 3] == 0).all(), "colour outside the patient"
     assert (rgba[1:, 2, 2, 3] == 255).all(), "a scored slice shows nothing"
@@ -151,7 +155,14 @@ def test_attention_is_clear_near_neutral_and_coloured_above(scene):
     volume = make_volume((1, 4, 4))
     attention = make_attention(volume, grid=(2, 2), refused=())
     attention.values[0] = [[1.1, 1.5], [2.0, 3.0]]
-    node = add_attention_overlay(scene, add_volume(scene, volume), make_assessment(volume, [2.0]), attention, upper=3.0)
+    node = add_attention_overlay(
+        scene,
+        add_volume(scene, volume),
+        make_assessment(volume, [2.0]),
+        attention,
+        3.0,
+        finished(map_image(attention.values)),
+    )
     rgba = shown_rgba(node)[0]
     assert rgba[..., 3].tolist() == [[0, 255], [255, 255]]
     np.testing.assert_allclose(rgba[[0, 1, 1], [1, 0, 1], :3], 255 * ATTENTION.rgb(5)[[1, 2, 4]], atol=2.5)
@@ -171,7 +182,10 @@ def test_all_attention_maps_share_one_scale():
 
 def test_the_legend_follows_the_overlay_and_stays_out_of_3d(scene):
     volume = make_volume()
-    node = add_quality_overlay(scene, add_volume(scene, volume), make_assessment(volume), make_body(volume))
+    assessment = make_assessment(volume)
+    node = add_quality_overlay(
+        scene, add_volume(scene, volume), assessment, quality_image(assessment, make_body(volume))
+    )
     legend = node.GetNthDisplayNode(1)
     assert legend.IsA("vtkMRMLColorLegendDisplayNode")
     assert legend.GetPrimaryDisplayNode() is node.GetDisplayNode()
@@ -181,8 +195,8 @@ def test_the_legend_follows_the_overlay_and_stays_out_of_3d(scene):
 def test_colour_nodes_are_made_once_for_all_overlays(scene):
     volume = make_volume()
     node, assessment = add_volume(scene, volume), make_assessment(volume)
-    first = add_quality_overlay(scene, node, assessment, make_body(volume))
-    second = add_quality_overlay(scene, node, assessment, make_body(volume))
+    first = add_quality_overlay(scene, node, assessment, quality_image(assessment, make_body(volume)))
+    second = add_quality_overlay(scene, node, assessment, quality_image(assessment, make_body(volume)))
     assert first.GetDisplayNode().GetColorNode() is second.GetDisplayNode().GetColorNode()
     assert not first.GetDisplayNode().GetColorNode().GetHideFromEditors()
 
@@ -191,6 +205,6 @@ def test_an_assessment_of_another_volume_is_refused(scene):
     volume, other = make_volume((6, 20, 24)), make_volume((6, 20, 25))
     node = add_volume(scene, other)
     with pytest.raises(AssessmentMismatchError):
-        add_quality_overlay(scene, node, make_assessment(volume), make_body(volume))
+        add_assessment(scene, node, make_assessment(volume), make_body(volume))
     with pytest.raises(AssessmentMismatchError):
-        quality_map(make_assessment(volume), make_body(other))
+        quality_image(make_assessment(volume), make_body(other))

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from CTQualityAssessmentLib.assessment.body import body_mask
 from CTQualityAssessmentLib.calls import Progress, no_progress
 from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.translation import marks_of
 from CTQualityAssessmentLib.volume import CanonicalSlices, Volume
+
+_ = marks_of(__file__)
 
 #: Grids whose corners lie closer than this, in voxels, are the same: headers round positions.
 _SAME_GRID = 0.05
@@ -28,8 +31,8 @@ class NoOverlapError(CTQAError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The two volumes have no part of the patient in common, as their headers place them.",
-            "Choose two reconstructions of one scan, or two scans of the same region.",
+            _("The two volumes have no part of the patient in common, as their headers place them."),
+            _("Choose two reconstructions of one scan, or two scans of the same region."),
         )
 
 
@@ -79,7 +82,7 @@ def volume_difference(first: Volume, second: Volume, *, progress: Progress = no_
     starts = range(0, len(first.hu), _SLAB)
     steps = len(starts) + first.slice_count
     for n, start in enumerate(starts):
-        progress(n, steps, "Comparing")
+        progress(n, steps, _("Comparing"))
         part = first.hu[start : start + _SLAB]
         if same:
             values = second.hu[start : start + _SLAB].astype(np.float32)
@@ -96,7 +99,9 @@ def volume_difference(first: Volume, second: Volume, *, progress: Progress = no_
         covered[start : start + _SLAB] = inside
     if not covered.any():
         raise NoOverlapError
-    statistics = _statistics(first, difference, covered, lambda done: progress(len(starts) + done, steps, "Comparing"))
+    statistics = _statistics(
+        first, difference, covered, lambda done: progress(len(starts) + done, steps, _("Comparing"))
+    )
     return VolumeDifference(difference, not exact, float(covered.mean()), *statistics)
 
 

@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 
 from CTQualityAssessmentLib.assessment.body import body_mask
 from CTQualityAssessmentLib.results import Refusal
+from CTQualityAssessmentLib.translation import marks_of
 from CTQualityAssessmentLib.volume import CanonicalSlices, Volume
+
+_ = marks_of(__file__)
 
 #: Under this share of the slice's area there is too little patient to judge.
 SMALLEST_BODY = 0.04
@@ -39,18 +42,21 @@ def prepare_slice(volume: Volume, slices: CanonicalSlices, index: int) -> Prepar
     modality = volume.facts.modality
     if modality not in (None, "CT"):
         return PreparedSlice(
-            index, hu, 0.0, Refusal("not-ct", f"The volume is {modality}, and the model reads CT only.")
+            index,
+            hu,
+            0.0,
+            Refusal("not-ct", _("The volume is {modality}, and the model reads CT only.").format(modality=modality)),
         )
     low, high = int(hu.min()), int(hu.max())
     if high - low < 50 or high < _AIR_HU:
-        return PreparedSlice(index, hu, 0.0, Refusal("no-body", "The slice is empty."))
+        return PreparedSlice(index, hu, 0.0, Refusal("no-body", _("The slice is empty.")))
     # Fat and noise take every slice of a patient below water, also where no air is in view.
     if low >= 0 or (low > _AIR_HU and float(np.median(hu)) > 400):
-        return PreparedSlice(index, hu, 0.0, Refusal("not-ct", "The values are not Hounsfield units of a patient."))
+        return PreparedSlice(index, hu, 0.0, Refusal("not-ct", _("The values are not Hounsfield units of a patient.")))
     body = body_mask(hu, (float(spacing[1]), float(spacing[0])))
     fraction = float(body.mean())
     if fraction < SMALLEST_BODY:
         return PreparedSlice(
-            index, hu, fraction, Refusal("no-body", "There is no patient, or too little, in the slice.")
+            index, hu, fraction, Refusal("no-body", _("There is no patient, or too little, in the slice."))
         )
     return PreparedSlice(index, hu, fraction, None, body)

@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 
 from CTQualityAssessmentLib.calls import Cancelled, Progress, never, no_progress
 from CTQualityAssessmentLib.prompts import Prompt
+from CTQualityAssessmentLib.translation import marks_of
 
 if TYPE_CHECKING:
     from CTQualityAssessmentLib.networks.cmmiqa import CMMIQA
+
+_ = marks_of(__file__)
 
 #: Slices that the network reads at a time.
 SLAB = 32
@@ -104,7 +107,7 @@ def token_maps(
     device = next(network.parameters()).device
     depth = len(pixels)
     scores, weights = [], []
-    progress(0, depth, "Assessing the volume")
+    progress(0, depth, _("Assessing the volume"))
     for start, stop, known in slabs(depth, TOKEN_STRIDE[0]):
         if cancelled():
             return None
@@ -113,7 +116,7 @@ def token_maps(
             found = network(slab[None, None], [prompt])
         scores.append(found.scores[0, known:].float().cpu().numpy())
         weights.append(found.weights[0, known:].float().cpu().numpy())
-        progress(stop, depth, "Assessing the volume")
+        progress(stop, depth, _("Assessing the volume"))
     layers = np.concatenate(scores)
     # A single layer has seen all slices, so it stands for all of them.
     single = len(layers) == 1

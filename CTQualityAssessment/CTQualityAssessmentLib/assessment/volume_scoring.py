@@ -27,6 +27,7 @@ from CTQualityAssessmentLib.results import (
     grade,
     snap_score,
 )
+from CTQualityAssessmentLib.translation import marks_of
 from CTQualityAssessmentLib.volume import CanonicalSlices, Volume, grid_affine
 
 if TYPE_CHECKING:
@@ -36,10 +37,16 @@ if TYPE_CHECKING:
     from CTQualityAssessmentLib.networks.slice_scorer import MapKey, SliceReading
 
 _PREVIEW_SLICES = 16
-_NOT_RUN = Refusal("not-run", "The run was cancelled before this slice.")
+_ = marks_of(__file__)
+
+_NOT_RUN = Refusal("not-run", _("The run was cancelled before this slice."))
 
 
 def _no_slice(found: SliceAssessment) -> None:
+    pass
+
+
+def _no_body(index: int, inside: NDArray[np.bool_]) -> None:
     pass
 
 
@@ -52,6 +59,7 @@ def assess_volume(
     progress: Progress = no_progress,
     cancelled: Cancelled = never,
     on_slice: Callable[[SliceAssessment], None] = _no_slice,
+    on_body: Callable[[int, NDArray[np.bool_]], None] = _no_body,
     told: Told = NOTHING_TOLD,
     preview: bool = False,
 ) -> VolumeAssessment:
@@ -69,6 +77,8 @@ def assess_volume(
         cancelled: asked between batches; True returns what is there, marked partial.
         on_slice: called with each slice that was scored or refused, after its batch and in the order of the volume, or
             of the preview; of a volume as a whole after its end.
+        on_body: called with index and mask ``(rows, columns)`` of the patient before the slice is told of; not by
+            models that read volumes.
         told: what the user says about the volume, for models that are told something.
         preview: score about sixteen slices spread over the volume before the others, so that its curve can be seen at
             once. It does not change the scores.
@@ -99,7 +109,7 @@ def assess_volume(
     seconds = {"prepare": 0.0, "network": 0.0}
     partial = False
     order = _previewed(count) if preview else range(count)
-    progress(0, count, "Assessing slices")
+    progress(0, count, _("Assessing slices"))
     for first in range(0, count, batch_size):
         if cancelled():
             partial = True
@@ -122,8 +132,10 @@ def assess_volume(
             if p.refusal is not None:
                 results[p.index] = _refused(volume, p.index, p.body_fraction, p.refusal)
         for p in prepared:
+            if p.body is not None:
+                on_body(p.index, p.body)
             on_slice(results[p.index])
-        progress(min(first + batch_size, count), count, "Assessing slices")
+        progress(min(first + batch_size, count), count, _("Assessing slices"))
 
     seconds["total"] = time.monotonic() - started
     return replace(
@@ -219,7 +231,7 @@ def _slices_of(
     results = []
     for n, p in enumerate(prepared):
         if novelty[n] is not None and novelty[n] > 1:
-            reason = Refusal("out-of-distribution", "The slice is unlike everything the model was trained on.")
+            reason = Refusal("out-of-distribution", _("The slice is unlike everything the model was trained on."))
             results.append(_refused(volume, p.index, p.body_fraction, reason, novelty[n]))
             continue
         score = float(reading.scores[n])
@@ -297,12 +309,14 @@ def _warnings(volume: Volume, slices: CanonicalSlices, model: LoadedModel) -> tu
     found = []
     if not model.reads_volumes and max(slices.hu.shape[1:]) != model.input_size:
         found.append(
-            f"Slices of {slices.hu.shape[2]} x {slices.hu.shape[1]} pixels were resampled to the {model.input_size} "
-            "pixels that the model was trained at, which changes their noise."
+            _(
+                "Slices of {columns} x {rows} pixels were resampled to the {input_size} pixels that the model was "
+                "trained at, which changes their noise."
+            ).format(columns=slices.hu.shape[2], rows=slices.hu.shape[1], input_size=model.input_size)
         )
     normal = slices.ijk_to_ras[:3, 2] / np.linalg.norm(slices.ijk_to_ras[:3, 2])
     if abs(normal[2]) < 0.7:
-        found.append("The slices are not axial; the model was trained on axial slices.")
+        found.append(_("The slices are not axial; the model was trained on axial slices."))
     return tuple(found)
 
 

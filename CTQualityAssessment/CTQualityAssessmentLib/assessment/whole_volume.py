@@ -25,12 +25,15 @@ from CTQualityAssessmentLib.results import (
     grade,
     snap_score,
 )
+from CTQualityAssessmentLib.translation import marks_of
 from CTQualityAssessmentLib.volume import Volume
 
 if TYPE_CHECKING:
     from CTQualityAssessmentLib.models import LoadedModel
 
-_NO_PATIENT = Refusal("no-body", "There is no patient, or too little, in the slice.")
+_ = marks_of(__file__)
+
+_NO_PATIENT = Refusal("no-body", _("There is no patient, or too little, in the slice."))
 
 
 def assess_whole(
@@ -142,7 +145,11 @@ def _refusal(volume: Volume) -> Refusal | None:
     """Why nothing of the volume can be scored."""
     modality = volume.facts.modality
     if modality not in (None, "CT", "MR"):
-        return Refusal("not-ct", f"The volume is {modality}, and the model reads CT and MR only.")
+        return Refusal(
+            "not-ct", _("The volume is {modality}, and the model reads CT and MR only.").format(modality=modality)
+        )
     if not volume.is_mr and volume.hu.min() >= 0:
-        return Refusal("not-ct", "The values are not Hounsfield units of a patient, and nothing says that this is MR.")
+        return Refusal(
+            "not-ct", _("The values are not Hounsfield units of a patient, and nothing says that this is MR.")
+        )
     return None

@@ -25,6 +25,7 @@ from CTQualityAssessmentLib.models.errors import (
 from CTQualityAssessmentLib.models.folders import added_bundles_folder
 from CTQualityAssessmentLib.networks.names import DENOISERS, SLICE_SCORERS, VOLUME_SCORERS
 from CTQualityAssessmentLib.results import ModelIdentity
+from CTQualityAssessmentLib.translation import marks_of
 from CTQualityAssessmentLib.windows import WINDOWS, Window
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from CTQualityAssessmentLib.networks.cmmiqa import VolumeScorer
     from CTQualityAssessmentLib.networks.slice_scorer import SliceScorer
 
+_ = marks_of(__file__)
+
 DEFAULT_BUNDLE = "clinreadnet-small-simulated"
 _WEIGHTS = Path("models") / "model.safetensors"
 _METADATA = Path("configs") / "metadata.json"
@@ -42,7 +45,7 @@ _INPUT_SIZES = range(32, 4097)
 #: What of a slice a network was trained on, see assessment/picture.py.
 PICTURES = ("whole", "patient")
 _PICKLE_SUFFIXES = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"}
-_ADVICE = "Install the bundle again."
+_ADVICE = _("Install the bundle again.")
 
 
 @dataclass(frozen=True)
@@ -162,7 +165,9 @@ def read_bundle(folder: Path) -> BundleInfo:
             raise ValueError("no size that a slice can have")
         return info
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DamagedBundle(f"The metadata of the model bundle '{folder.name}' cannot be read.", _ADVICE) from error
+        raise DamagedBundle(
+            _("The metadata of the model bundle '{name}' cannot be read.").format(name=folder.name), _ADVICE
+        ) from error
 
 
 def verify_bundle(info: BundleInfo) -> bytes:
@@ -175,15 +180,21 @@ def verify_bundle(info: BundleInfo) -> bytes:
     for path in info.folder.rglob("*"):
         if path.suffix.lower() in _PICKLE_SUFFIXES:
             raise UnsafeBundle(
-                f"The model bundle '{info.name}' holds a '{path.suffix}' file, which can run code when it is opened.",
-                "Use a bundle whose weights are safetensors only.",
+                _("The model bundle '{name}' holds a '{suffix}' file, which can run code when it is opened.").format(
+                    name=info.name, suffix=path.suffix
+                ),
+                _("Use a bundle whose weights are safetensors only."),
             )
     try:
         content = read_plain(info.folder / _WEIGHTS, LARGEST_BUNDLE)
     except OSError as error:
-        raise DamagedBundle(f"The weights of the model bundle '{info.name}' cannot be read.", _ADVICE) from error
+        raise DamagedBundle(
+            _("The weights of the model bundle '{name}' cannot be read.").format(name=info.name), _ADVICE
+        ) from error
     if hashlib.sha256(content).hexdigest() != info.sha256:
-        raise DamagedBundle(f"The weights of the model bundle '{info.name}' differ from their checksum.", _ADVICE)
+        raise DamagedBundle(
+            _("The weights of the model bundle '{name}' differ from their checksum.").format(name=info.name), _ADVICE
+        )
     return content
 
 
@@ -202,11 +213,14 @@ def load_bundle(name_or_folder: str | Path = DEFAULT_BUNDLE, device: str = "auto
 
     info = find_bundle(name_or_folder)
     if info.task == "denoise":
-        raise WrongTask(f"The model '{info.name}' is a denoiser and gives no scores.", "Choose a model that scores.")
+        raise WrongTask(
+            _("The model '{name}' is a denoiser and gives no scores.").format(name=info.name),
+            _("Choose a model that scores."),
+        )
     if info.task == "unknown":
         raise DamagedBundle(
-            f"The model bundle '{info.name}' asks for a network that this version does not know.",
-            "Update CTQualityAssessment or use another model.",
+            _("The model bundle '{name}' asks for a network that this version does not know.").format(name=info.name),
+            _("Update CTQualityAssessment or use another model."),
         )
     from CTQualityAssessmentLib.networks.registry import build_slice_scorer, build_volume_scorer
 
@@ -224,7 +238,7 @@ def load_bundle(name_or_folder: str | Path = DEFAULT_BUNDLE, device: str = "auto
         if is_out_of_memory(error):
             raise
         raise DamagedBundle(
-            f"The weights of the model bundle '{info.name}' do not fit its network.", _ADVICE
+            _("The weights of the model bundle '{name}' do not fit its network.").format(name=info.name), _ADVICE
         ) from error
 
     chosen = choose_device(device)
@@ -261,7 +275,7 @@ def bundle_tensors(info: BundleInfo) -> dict[str, torch.Tensor]:
         if type(error).__name__ not in ("SafetensorError", "ValueError", "KeyError", "RuntimeError"):
             raise
         raise DamagedBundle(
-            f"The weights of the model bundle '{info.name}' are no safetensors file.", _ADVICE
+            _("The weights of the model bundle '{name}' are no safetensors file.").format(name=info.name), _ADVICE
         ) from error
 
 
@@ -291,10 +305,15 @@ def choose_device(device: str) -> str:
     try:
         wanted = torch.device(device)
     except RuntimeError as error:
-        raise DeviceUnavailable(f"There is no device called '{device}'.", "Choose auto, cpu or cuda.") from error
+        raise DeviceUnavailable(
+            _("There is no device called '{device}'.").format(device=device), _("Choose auto, cpu or cuda.")
+        ) from error
     count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
     if (wanted.index or 0) >= count.get(wanted.type, 0):
-        raise DeviceUnavailable(f"The device '{device}' is not available on this computer.", "Choose auto or cpu.")
+        raise DeviceUnavailable(
+            _("The device '{device}' is not available on this computer.").format(device=device),
+            _("Choose auto or cpu."),
+        )
     return device
 
 
@@ -312,4 +331,7 @@ def find_bundle(name_or_folder: str | Path) -> BundleInfo:
     if str(name_or_folder) and Path(name_or_folder).is_dir():
         return read_bundle(Path(name_or_folder))
     names = ", ".join(installed) or "none"
-    raise UnknownBundle(f"There is no model of that name; installed: {names}.", "See 'ctqa models' for the list.")
+    raise UnknownBundle(
+        _("There is no model of that name; installed: {names}.").format(names=names),
+        _("See 'ctqa models' for the list."),
+    )

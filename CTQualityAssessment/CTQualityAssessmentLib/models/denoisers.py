@@ -17,11 +17,14 @@ from CTQualityAssessmentLib.models.bundles import (
 from CTQualityAssessmentLib.models.claims import UNFIT, no_larger_than
 from CTQualityAssessmentLib.models.errors import DamagedBundle, WrongTask
 from CTQualityAssessmentLib.results import ModelIdentity
+from CTQualityAssessmentLib.translation import marks_of
 from CTQualityAssessmentLib.windows import WINDOWS, Window
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+_ = marks_of(__file__)
 
 DEFAULT_DENOISER = "lidnet-light-simulated"
 _DENOISER, _DETECTOR = "denoiser.", "detector."
@@ -63,7 +66,9 @@ def load_denoiser(name_or_folder: str | Path = DEFAULT_DENOISER, device: str = "
 
     info = find_bundle(name_or_folder)
     if info.task != "denoise":
-        raise WrongTask(f"The model '{info.name}' scores images and takes no noise away.", _advice(info))
+        raise WrongTask(
+            _("The model '{name}' scores images and takes no noise away.").format(name=info.name), _advice(info)
+        )
     tensors = bundle_tensors(info)
     try:
         ours = info.metadata["ctqa"]
@@ -84,7 +89,8 @@ def load_denoiser(name_or_folder: str | Path = DEFAULT_DENOISER, device: str = "
         if is_out_of_memory(error):
             raise
         raise DamagedBundle(
-            f"The weights of the model bundle '{info.name}' do not fit its network.", "Install the bundle again."
+            _("The weights of the model bundle '{name}' do not fit its network.").format(name=info.name),
+            _("Install the bundle again."),
         ) from error
     chosen = choose_device(device)
     # Channels last: a third less time on a CPU, the same answer but for rounding.

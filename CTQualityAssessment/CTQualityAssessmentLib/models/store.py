@@ -15,6 +15,9 @@ from CTQualityAssessmentLib.models.bundles import BundleInfo, installed_bundles,
 from CTQualityAssessmentLib.models.claims import LARGEST_BUNDLE
 from CTQualityAssessmentLib.models.errors import BundleError, UnsafeBundle
 from CTQualityAssessmentLib.models.folders import added_bundles_folder
+from CTQualityAssessmentLib.translation import marks_of
+
+_ = marks_of(__file__)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -45,8 +48,8 @@ def add_bundle(source: Path) -> BundleInfo:
     info = read_bundle(source)
     if not _NAME.fullmatch(info.name):
         raise UnsafeBundle(
-            "The name of the model bundle cannot be used as the name of a folder.",
-            "A name holds letters, digits, '.', '_' and '-', at most 64.",
+            _("The name of the model bundle cannot be used as the name of a folder."),
+            _("A name holds letters, digits, '.', '_' and '-', at most 64."),
         )
     if info.name in installed_bundles():
         raise BundleExists(
@@ -71,8 +74,8 @@ def add_bundle(source: Path) -> BundleInfo:
             copy.replace(final)
     except OSError as error:
         raise BundleFolderError(
-            f"The model could not be copied ({error.strerror or type(error).__name__}).",
-            "Free space on the disk, or check that you may write to your folder of application data.",
+            _("The model could not be copied ({reason}).").format(reason=error.strerror or type(error).__name__),
+            _("Free space on the disk, or check that you may write to your folder of application data."),
         ) from error
     return replace(copied, folder=final)
 
@@ -80,7 +83,7 @@ def add_bundle(source: Path) -> BundleInfo:
 def why_not_removable(folder: Path) -> str:
     """The sentence that tells why :func:`remove_bundle` would refuse a bundle's folder; empty where it would not."""
     if folder.parent.resolve() != added_bundles_folder().resolve():
-        return f"The model '{folder.name}' came with the program and stays."
+        return _("The model '{name}' came with the program and stays.").format(name=folder.name)
     return ""
 
 
@@ -93,10 +96,11 @@ def remove_bundle(name: str) -> None:
     """
     folder = installed_bundles().get(name)
     if folder is None:
-        raise BundleStays(f"There is no model named '{name}'.", "See the list of models.")
+        raise BundleStays(_("There is no model named '{name}'.").format(name=name), _("See the list of models."))
     if folder.parent.resolve() != added_bundles_folder().resolve():
         raise BundleStays(
-            f"The model '{name}' came with the program and stays.", "Only models that you added can be removed."
+            _("The model '{name}' came with the program and stays.").format(name=name),
+            _("Only models that you added can be removed."),
         )
     try:
         # Out of sight at once: what is half deleted must not be listed.
@@ -105,8 +109,8 @@ def remove_bundle(name: str) -> None:
         shutil.rmtree(gone)
     except OSError as error:
         raise BundleFolderError(
-            f"The model could not be removed ({error.strerror or type(error).__name__}).",
-            "Close other programs that use it, then try again.",
+            _("The model could not be removed ({reason}).").format(reason=error.strerror or type(error).__name__),
+            _("Close other programs that use it, then try again."),
         ) from error
 
 
@@ -116,13 +120,15 @@ def _files(source: Path, name: str) -> list[Path]:
     for path in sorted(source.rglob("*")):
         if path.is_symlink():
             raise UnsafeBundle(
-                f"The model bundle '{name}' holds a link to another place.", "Use a bundle of plain files."
+                _("The model bundle '{name}' holds a link to another place.").format(name=name),
+                _("Use a bundle of plain files."),
             )
         if path.is_file():
             found.append(path)
             size += path.stat().st_size
             if size > LARGEST_BUNDLE:
                 raise UnsafeBundle(
-                    f"The folder of the model bundle '{name}' is larger than 4 GB.", "Choose the bundle's own folder."
+                    _("The folder of the model bundle '{name}' is larger than 4 GB.").format(name=name),
+                    _("Choose the bundle's own folder."),
                 )
     return found

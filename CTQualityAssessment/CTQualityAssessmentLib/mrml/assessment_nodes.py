@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 import slicer
 from numpy.typing import NDArray
 
+from CTQualityAssessmentLib.calls import finished
 from CTQualityAssessmentLib.mrml.colour_nodes import remove_unused_colour_nodes
 from CTQualityAssessmentLib.mrml.overlays import (
     add_attention_overlay,
     add_quality_overlay,
     add_volume_map,
     attention_upper,
+    map_image,
 )
 from CTQualityAssessmentLib.mrml.plots import add_chart, add_score_series, add_threshold_series
+from CTQualityAssessmentLib.mrml.quality_image import QualityImage, quality_image
 from CTQualityAssessmentLib.mrml.removal import clear_views, helpers_of
 from CTQualityAssessmentLib.mrml.scene import batch, nodes_of_class
 from CTQualityAssessmentLib.mrml.subject_hierarchy import place_beside
 from CTQualityAssessmentLib.mrml.tables import add_slice_table, add_summary_table, add_threshold_table
 from CTQualityAssessmentLib.results import VolumeAssessment
+from CTQualityAssessmentLib.translation import texts_of
+
+_ = texts_of(__file__)
 
 #: Node reference from the parameters to the assessed volume; the other references are "CTQA." and a field's name.
 _VOLUME = "CTQA.volume"
@@ -94,24 +100,63 @@ def add_assessment(
     Raises:
         AssessmentMismatchError: node, assessment and body are not of the same volume.
     """
+    return finished(assessment_steps(scene, volume_node, assessment, quality_image(assessment, body)))
+
+
+def assessment_steps(
+    scene: slicer.vtkMRMLScene,
+    volume_node: slicer.vtkMRMLScalarVolumeNode,
+    assessment: VolumeAssessment,
+    quality: QualityImage,
+    text: str | None = None,
+) -> Generator[None, None, AssessmentNodes]:
+    """As :func:`add_assessment`, in steps, between which a window can answer; the last one alone touches the scene.
+
+    Args:
+        scene: where the nodes go.
+        volume_node: the assessed volume.
+        assessment: what was found.
+        quality: the scored slices, as far as they were put.
+        text: the assessment as JSON, where it is known.
+
+    Raises:
+        AssessmentMismatchError: node, assessment and image are not of the same volume.
+    """
+    yield from quality.settle(assessment.slices)
+    upper = attention_upper(assessment.attention)
+    yield
+    attention_images, map_images = [], []
+    for one in assessment.attention:
+        attention_images.append((yield from map_image(one.values)))
+    for one in assessment.volume_maps:
+        map_images.append((yield from map_image(one.values)))
+    if text is None:
+        text = json.dumps(assessment.to_dict(), allow_nan=False)
+        yield
     with batch(scene):
-        quality = add_quality_overlay(scene, volume_node, assessment, body)
-        upper = attention_upper(assessment.attention)
-        attention = [add_attention_overlay(scene, volume_node, assessment, m, upper) for m in assessment.attention]
+        shown = add_quality_overlay(scene, volume_node, assessment, quality)
+        attention = [
+            add_attention_overlay(scene, volume_node, assessment, one, upper, image)
+            for one, image in zip(assessment.attention, attention_images, strict=True)
+        ]
+        volume_maps = [
+            add_volume_map(scene, volume_node, assessment, one, image)
+            for one, image in zip(assessment.volume_maps, map_images, strict=True)
+        ]
         slice_table, threshold_table = add_slice_table(scene, assessment), add_threshold_table(scene, assessment)
         score, threshold = add_score_series(scene, slice_table), add_threshold_series(scene, threshold_table)
         nodes = AssessmentNodes(
             parameters=_add_parameters(scene, assessment),
-            quality=quality,
+            quality=shown,
             attention=tuple(attention),
-            volume_maps=tuple(add_volume_map(scene, volume_node, assessment, m) for m in assessment.volume_maps),
+            volume_maps=tuple(volume_maps),
             slice_table=slice_table,
             summary_table=add_summary_table(scene, assessment),
             threshold_table=threshold_table,
             score_series=score,
             threshold_series=threshold,
             chart=add_chart(scene, score, threshold),
-            result=_add_result(scene, assessment),
+            result=_add_result(scene, text),
         )
         nodes.parameters.SetNodeReferenceID(_VOLUME, volume_node.GetID())
         for role, members in _by_role(nodes):
@@ -192,7 +237,7 @@ def _by_role(nodes: AssessmentNodes) -> list[tuple[str, Sequence[slicer.vtkMRMLN
 
 
 def _add_parameters(scene: slicer.vtkMRMLScene, assessment: VolumeAssessment) -> slicer.vtkMRMLScriptedModuleNode:
-    node = scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", "Quality parameters")
+    node = scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", _("Quality parameters"))
     node.SetAttribute(_IS_ASSESSMENT, assessment.schema_version)
     model = assessment.model
     values = {
@@ -212,7 +257,7 @@ def _add_parameters(scene: slicer.vtkMRMLScene, assessment: VolumeAssessment) ->
     return node
 
 
-def _add_result(scene: slicer.vtkMRMLScene, assessment: VolumeAssessment) -> slicer.vtkMRMLTextNode:
-    node = scene.AddNewNodeByClass("vtkMRMLTextNode", "Quality result")
-    node.SetText(json.dumps(assessment.to_dict(), allow_nan=False))
+def _add_result(scene: slicer.vtkMRMLScene, text: str) -> slicer.vtkMRMLTextNode:
+    node = scene.AddNewNodeByClass("vtkMRMLTextNode", _("Quality result"))
+    node.SetText(text)
     return node

@@ -9,6 +9,9 @@ import vtk
 from CTQualityAssessmentLib.colours import ATTENTION, DIFFERENCE, QUALITY, ColourMap, DivergingMap
 from CTQualityAssessmentLib.mrml.scene import nodes_of_class
 from CTQualityAssessmentLib.results import MAX_SCORE
+from CTQualityAssessmentLib.translation import texts_of
+
+_ = texts_of(__file__)
 
 _MAP = "CTQA.colourMap"
 
@@ -50,8 +53,17 @@ def _colour_node(
     for value, (r, g, b) in zip(np.linspace(lower, upper, len(rgb)), rgb, strict=True):
         function.AddRGBPoint(value, r, g, b)
     node = slicer.vtkMRMLProceduralColorNode()
-    node.SetName(f"{colour_map.name} colours")
+    node.SetName(_colours_words(colour_map.name))
     node.SetAttribute(_MAP, colour_map.name)
     node.SetHideFromEditors(False)  # so that a user can choose it for other volumes
     node.SetAndObserveColorTransferFunction(function)
     return scene.AddNode(node)
+
+
+def _colours_words(name: str) -> str:
+    words = {
+        QUALITY.name: _("Quality colours"),
+        ATTENTION.name: _("Attention colours"),
+        DIFFERENCE.name: _("Difference colours"),
+    }
+    return words[name]

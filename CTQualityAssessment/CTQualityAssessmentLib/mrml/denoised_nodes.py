@@ -14,19 +14,23 @@ from CTQualityAssessmentLib.denoising import DenoisingReport
 from CTQualityAssessmentLib.mrml.colour_nodes import difference_colour_node
 from CTQualityAssessmentLib.mrml.difference import set_half_width
 from CTQualityAssessmentLib.mrml.errors import UnsuitableNodeError
+from CTQualityAssessmentLib.mrml.finding_nodes import add_findings
 from CTQualityAssessmentLib.mrml.removal import remove_nodes
 from CTQualityAssessmentLib.mrml.scene import batch, nodes_of_class
 from CTQualityAssessmentLib.mrml.subject_hierarchy import place_beside
 from CTQualityAssessmentLib.mrml.tables import add_before_after_table
 from CTQualityAssessmentLib.mrml.volume_nodes import add_image, add_scalar_volume, add_volume, ijk_to_ras, show_as_ct
+from CTQualityAssessmentLib.translation import texts_of
 from CTQualityAssessmentLib.volume import Volume
+
+_ = texts_of(__file__)
 
 #: Node reference of a denoised volume and of a residual to what they were made from.
 SOURCE_ROLE = "CTQA.denoisedFrom"
 #: Node attributes: which weights, and how strongly.
 MODEL, WEIGHTS, STRENGTH = "CTQA.denoiser", "CTQA.denoiserSHA256", "CTQA.denoisingStrength"
 #: Of the text node with the exact report: its version, and the references that hold the result together.
-_IS_REPORT, _DENOISED, _TABLE = "CTQA.denoising", "CTQA.denoisedVolume", "CTQA.table"
+_IS_REPORT, _DENOISED, _TABLE, _BOXES = "CTQA.denoising", "CTQA.denoisedVolume", "CTQA.table", "CTQA.findings"
 #: The residual's window: noise of a low dose fills it.
 _RESIDUAL_HALF_WIDTH_HU = 60.0
 
@@ -39,15 +43,17 @@ class DenoisedNodes:
         report: the exact report as JSON; it refers to the others.
         volume: the denoised volume; None where a user deleted it.
         table: figures before and after; None before they were looked at.
+        boxes: of the lesion detector, before and after; none where nobody asked.
     """
 
     report: slicer.vtkMRMLTextNode
     volume: slicer.vtkMRMLScalarVolumeNode | None
     table: slicer.vtkMRMLTableNode | None
+    boxes: tuple[slicer.vtkMRMLMarkupsROINode, ...] = ()
 
     def made(self) -> list[slicer.vtkMRMLNode]:
         """All that are there, what refers before what it refers to."""
-        return [node for node in (self.report, self.table, self.volume) if node is not None]
+        return [node for node in (self.report, self.table, *self.boxes, self.volume) if node is not None]
 
 
 def add_denoised(
@@ -76,11 +82,15 @@ def add_denoised(
     _check_shape(source, denoised.hu.shape)
     # The node's own matrix and transform: a Volume is in world coordinates, with the transform in it.
     grid = ijk_to_ras(source)
-    node = add_volume(scene, Volume(denoised.hu, grid, denoised.acquisition_axis), f"{source.GetName()} denoised")
+    node = add_volume(
+        scene, Volume(denoised.hu, grid, denoised.acquisition_axis), _("{name} denoised").format(name=source.GetName())
+    )
     made = [node]
     taken = None
     if residual is not None:
-        taken = add_scalar_volume(scene, np.asarray(residual.hu), grid, f"{source.GetName()} residual")
+        taken = add_scalar_volume(
+            scene, np.asarray(residual.hu), grid, _("{name} residual").format(name=source.GetName())
+        )
         taken.GetDisplayNode().SetAndObserveColorNodeID(difference_colour_node(scene).GetID())
         set_half_width(taken, _RESIDUAL_HALF_WIDTH_HU)
         made.append(taken)
@@ -119,7 +129,8 @@ def put_denoised(
         node = earlier.volume if earlier is not None else None
         if node is None:
             node = show_as_ct(
-                add_image(scene, image, ijk_to_ras(source), f"{source.GetName()} denoised"), acquisition_axis
+                add_image(scene, image, ijk_to_ras(source), _("{name} denoised").format(name=source.GetName())),
+                acquisition_axis,
             )
             _take_window(node, source)
         else:
@@ -127,7 +138,7 @@ def put_denoised(
         _say_what_made_it(node, source, report)
         if earlier is not None:
             remove_nodes(scene, [one for one in earlier.made() if one is not node])
-        text = scene.AddNewNodeByClass("vtkMRMLTextNode", "Denoising result")
+        text = scene.AddNewNodeByClass("vtkMRMLTextNode", _("Denoising result"))
         text.SetAttribute(_IS_REPORT, report.schema_version)
         text.SetText(json.dumps(report.to_dict(), allow_nan=False))
         text.SetNodeReferenceID(SOURCE_ROLE, source.GetID())
@@ -141,6 +152,7 @@ def keep_examination(
     source: slicer.vtkMRMLScalarVolumeNode,
     report: DenoisingReport,
     rows: Sequence[tuple[str, str, str]],
+    volume: Volume | None = None,
 ) -> DenoisedNodes | None:
     """Keep what was looked at after :func:`put_denoised`; None where a user deleted the result meanwhile.
 
@@ -149,6 +161,7 @@ def keep_examination(
         source: the volume that was denoised.
         report: the complete one.
         rows: what was measured, before, after; none for no table.
+        volume: the grid in which the report's findings are told, in world coordinates; None for no boxes.
     """
     nodes = find_denoised(scene, source)
     if nodes is None or nodes.volume is None:
@@ -156,22 +169,37 @@ def keep_examination(
     table = None
     with batch(scene):
         nodes.report.SetText(json.dumps(report.to_dict(), allow_nan=False))
-        if nodes.table is not None:
-            remove_nodes(scene, [nodes.table])
+        remove_nodes(scene, [one for one in (nodes.table, *nodes.boxes) if one is not None])
         if rows:
             table = add_before_after_table(scene, rows)
             nodes.report.SetNodeReferenceID(_TABLE, table.GetID())
+        boxes = []
+        if volume is not None and report.findings is not None:
+            boxes = add_findings(scene, source, volume, report.findings)
+            for n, box in enumerate(boxes):
+                nodes.report.SetNthNodeReferenceID(_BOXES, n, box.GetID())
     if table is not None:
         place_beside(scene, source, [table])
-    return DenoisedNodes(nodes.report, nodes.volume, table)
+    return DenoisedNodes(nodes.report, nodes.volume, table, tuple(boxes))
 
 
-def find_denoised(scene: slicer.vtkMRMLScene, source: slicer.vtkMRMLScalarVolumeNode) -> DenoisedNodes | None:
+def find_denoised(scene: slicer.vtkMRMLScene, source: slicer.vtkMRMLScalarVolumeNode | None) -> DenoisedNodes | None:
     """What :func:`put_denoised` made of a volume, also in a scene that was loaded; None where there is nothing."""
-    for text in nodes_of_class(scene, "vtkMRMLTextNode"):
-        if text.GetAttribute(_IS_REPORT) and text.GetNodeReference(SOURCE_ROLE) is source:
-            return DenoisedNodes(text, text.GetNodeReference(_DENOISED), text.GetNodeReference(_TABLE))
-    return None
+    return next(iter(find_all_denoised(scene, source)), None)
+
+
+def find_all_denoised(scene: slicer.vtkMRMLScene, source: slicer.vtkMRMLScalarVolumeNode | None) -> list[DenoisedNodes]:
+    """As :func:`find_denoised`; a source of None, a volume that is gone, may have been several."""
+    return [
+        DenoisedNodes(text, text.GetNodeReference(_DENOISED), text.GetNodeReference(_TABLE), _boxes_of(text))
+        for text in nodes_of_class(scene, "vtkMRMLTextNode")
+        if text.GetAttribute(_IS_REPORT) and text.GetNodeReference(SOURCE_ROLE) is source
+    ]
+
+
+def _boxes_of(report: slicer.vtkMRMLTextNode) -> tuple[slicer.vtkMRMLMarkupsROINode, ...]:
+    found = [report.GetNthNodeReference(_BOXES, n) for n in range(report.GetNumberOfNodeReferences(_BOXES))]
+    return tuple(one for one in found if one is not None)
 
 
 def report_from_scene(nodes: DenoisedNodes) -> DenoisingReport:
@@ -191,10 +219,12 @@ def is_denoised(node: slicer.vtkMRMLNode) -> bool:
     return bool(node.GetAttribute(MODEL)) and node.IsA("vtkMRMLScalarVolumeNode")
 
 
-def remove_denoised(scene: slicer.vtkMRMLScene, source: slicer.vtkMRMLScalarVolumeNode) -> None:
-    """Take away what :func:`put_denoised` made of a volume; copies that a user made of it stay."""
-    nodes = find_denoised(scene, source)
-    if nodes is not None:
+def remove_denoised(scene: slicer.vtkMRMLScene, source: slicer.vtkMRMLScalarVolumeNode | None) -> None:
+    """Take away what :func:`put_denoised` made of a volume; copies that a user made of it stay.
+
+    None: of volumes that are gone.
+    """
+    for nodes in find_all_denoised(scene, source):
         remove_nodes(scene, nodes.made())
 
 
@@ -202,7 +232,8 @@ def _check_shape(source: slicer.vtkMRMLScalarVolumeNode, shape: tuple[int, ...])
     image = source.GetImageData()
     if image is None or tuple(reversed(image.GetDimensions())) != shape:
         raise UnsuitableNodeError(
-            "The volume was changed while it was denoised.", "Denoise it again, or choose the volume that was denoised."
+            _("The volume was changed while it was denoised."),
+            _("Denoise it again, or choose the volume that was denoised."),
         )
 
 

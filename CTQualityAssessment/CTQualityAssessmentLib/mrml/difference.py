@@ -11,6 +11,9 @@ from CTQualityAssessmentLib.mrml.removal import remove_nodes
 from CTQualityAssessmentLib.mrml.scene import batch, nodes_of_class
 from CTQualityAssessmentLib.mrml.subject_hierarchy import place_beside
 from CTQualityAssessmentLib.mrml.volume_nodes import add_image, add_scalar_volume, ijk_to_ras
+from CTQualityAssessmentLib.translation import texts_of
+
+_ = texts_of(__file__)
 
 _IS_DIFFERENCE, _FIRST, _SECOND = "CTQA.difference", "CTQA.volume", "CTQA.compared"
 _NARROWEST_HU = 2.0
@@ -39,9 +42,9 @@ def add_difference(
     with batch(scene):
         remove_differences(scene, first)
         if image is not None:
-            node = add_image(scene, image, ijk_to_ras(first), "Difference")
+            node = add_image(scene, image, ijk_to_ras(first), _("Difference"))
         else:
-            node = add_scalar_volume(scene, difference.hu, ijk_to_ras(first), "Difference")
+            node = add_scalar_volume(scene, difference.hu, ijk_to_ras(first), _("Difference"))
         node.SetAttribute(_IS_DIFFERENCE, "1")
         node.SetAndObserveTransformNodeID(first.GetTransformNodeID())
         node.SetNodeReferenceID(_FIRST, first.GetID())
@@ -74,7 +77,7 @@ def is_difference(node: slicer.vtkMRMLNode) -> bool:
 
 
 def find_differences(
-    scene: slicer.vtkMRMLScene, first: slicer.vtkMRMLScalarVolumeNode
+    scene: slicer.vtkMRMLScene, first: slicer.vtkMRMLScalarVolumeNode | None
 ) -> list[slicer.vtkMRMLScalarVolumeNode]:
     """The differences of other volumes to this one."""
     return [
@@ -89,6 +92,6 @@ def second_of(node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarVolum
     return node.GetNodeReference(_SECOND)
 
 
-def remove_differences(scene: slicer.vtkMRMLScene, first: slicer.vtkMRMLScalarVolumeNode) -> None:
+def remove_differences(scene: slicer.vtkMRMLScene, first: slicer.vtkMRMLScalarVolumeNode | None) -> None:
     """Take the differences to this volume away; harmless where there are none."""
     remove_nodes(scene, find_differences(scene, first))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.translation import marks_of
+
+_ = marks_of(__file__)
 
 
 class UnsuitableNodeError(CTQAError):
@@ -14,8 +17,8 @@ class NonLinearTransformError(CTQAError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The volume is under a non-linear transform, so its slices are not flat.",
-            "Take it out of the transform, or resample it onto a straight grid first.",
+            _("The volume is under a non-linear transform, so its slices are not flat."),
+            _("Take it out of the transform, or resample it onto a straight grid first."),
         )
 
 
@@ -24,8 +27,8 @@ class AssessmentMismatchError(CTQAError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The assessment belongs to a volume with another number of voxels.",
-            "Choose the volume that was assessed, or assess this one.",
+            _("The assessment belongs to a volume with another number of voxels."),
+            _("Choose the volume that was assessed, or assess this one."),
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import slicer
@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from CTQualityAssessmentLib.denoising import Finding, Findings
 from CTQualityAssessmentLib.mrml.scene import batch
 from CTQualityAssessmentLib.mrml.subject_hierarchy import place_beside
-from CTQualityAssessmentLib.mrml.volume_nodes import ijk_to_ras, ijk_to_world
+from CTQualityAssessmentLib.mrml.volume_nodes import ijk_to_ras
+from CTQualityAssessmentLib.translation import texts_of
 from CTQualityAssessmentLib.volume import Volume
+
+_ = texts_of(__file__)
 
 #: Node reference of a box to the volume that was denoised, and the attribute that tells its side.
 FOUND_IN_ROLE, SIDE = "CTQA.foundIn", "CTQA.findingSide"
@@ -29,10 +32,11 @@ def add_findings(
     Args:
         scene: where they go.
         source: the node that was denoised; the boxes take its transform.
-        volume: the same in world coordinates, as it was denoised.
+        volume: the same in world coordinates, as it was denoised; of it only the grid is asked.
         findings: of the report.
     """
-    to_node = ijk_to_ras(source) @ np.linalg.inv(ijk_to_world(source)) @ volume.canonical_slices().ijk_to_ras
+    # By way of the voxel indices: boxes stay on the anatomy where the volume was moved since.
+    to_node = ijk_to_ras(source) @ np.linalg.solve(volume.ijk_to_ras, volume.canonical_slices().ijk_to_ras)
     made = []
     with batch(scene):
         for side, found in (("before", findings.before), ("after", findings.after)):
@@ -59,7 +63,7 @@ def _boxes(
         high = np.array([one.right - 0.5, one.bottom - 0.5, one.last_slice + 0.5])
         frame = axes.copy()
         frame[:3, 3] = (to_node @ np.append((low + high) / 2, 1.0))[:3]
-        roi = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", f"{side} {number} ({one.probability:.0%})")
+        roi = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", _name(side, number, one.probability))
         roi.SetAndObserveObjectToNodeMatrix(slicer.util.vtkMatrixFromArray(frame))
         roi.SetSize(*((high - low) * lengths))
         roi.SetLocked(True)
@@ -72,3 +76,31 @@ def _boxes(
         display.SetSelectedColor(*_COLOURS[side])
         made.append(roi)
     return made
+
+
+def _name(side: str, number: int, probability: float) -> str:
+    text = _("before {number} ({probability})") if side == "before" else _("after {number} ({probability})")
+    return text.format(number=number, probability=f"{probability:.0%}")
+
+
+def side_of(box: slicer.vtkMRMLMarkupsROINode) -> str:
+    """In which volume the box was found, "before" or "after" denoising."""
+    return box.GetAttribute(SIDE) or ""
+
+
+def show_in_views(box: slicer.vtkMRMLMarkupsROINode, views: Sequence[str]) -> None:
+    """Draw a box in the views with these IDs and in no other."""
+    display = box.GetDisplayNode()
+    if display is None:
+        return
+    shown = tuple(display.GetNthViewNodeID(n) for n in range(display.GetNumberOfViewNodeIDs()))
+    if views and shown != tuple(views):
+        display.SetViewNodeIDs(list(views))
+    if bool(display.GetVisibility()) != bool(views):  # without views it would be drawn in all
+        display.SetVisibility(bool(views))
+
+
+def box_centre_world(box: slicer.vtkMRMLMarkupsROINode) -> tuple[float, float, float]:
+    """Its centre in world millimetres, parent transforms included."""
+    x, y, z = box.GetCenterWorld()
+    return float(x), float(y), float(z)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import slicer
 
 from CTQualityAssessmentLib.mrml.scene import register_node_classes
+from CTQualityAssessmentLib.translation import texts_of
+
+_ = texts_of(__file__)
 
 
 def add_legend(
@@ -21,7 +24,7 @@ def add_legend(
     """
     register_node_classes(scene)
     legend = slicer.vtkMRMLColorLegendDisplayNode()
-    legend.SetName(f"{volume_node.GetName()} legend")
+    legend.SetName(_("{name} legend").format(name=volume_node.GetName()))
     legend.SetTitleText(title)
     legend.SetLabelFormat("%.1f")
     legend.SetNumberOfLabels(label_count)

@@ -10,6 +10,9 @@ import vtk
 from CTQualityAssessmentLib.mrml.plots import add_chart, add_score_series
 from CTQualityAssessmentLib.mrml.scene import batch
 from CTQualityAssessmentLib.results import SliceAssessment
+from CTQualityAssessmentLib.translation import said, texts_of
+
+_ = texts_of(__file__)
 
 
 class LiveScores:
@@ -21,13 +24,13 @@ class LiveScores:
     def __init__(self, scene: slicer.vtkMRMLScene) -> None:
         self._indices: list[int] = []
         with batch(scene):
-            self.table: slicer.vtkMRMLTableNode = scene.AddNewNodeByClass("vtkMRMLTableNode", "Quality, running")
+            self.table: slicer.vtkMRMLTableNode = scene.AddNewNodeByClass("vtkMRMLTableNode", _("Quality, running"))
             self.table.SetUseColumnTitleAsColumnHeader(True)
             self._index, self._score, self._grade = vtk.vtkIntArray(), vtk.vtkDoubleArray(), vtk.vtkStringArray()
             columns = (
-                (self._index, "slice", "Slice"),
-                (self._score, "score", "Score (0-4)"),
-                (self._grade, "grade", "Grade"),
+                (self._index, "slice", _("Slice")),
+                (self._score, "score", _("Score (0-4)")),
+                (self._grade, "grade", _("Grade")),
             )
             for array, name, title in columns:
                 array.SetName(name)
@@ -43,7 +46,8 @@ class LiveScores:
     def append(self, found: SliceAssessment) -> None:
         """Add a row; :meth:`show` makes views notice."""
         score = float("nan") if found.score is None else round(found.score, 2)
-        grade = found.grade or (found.refusal.reason.replace('"', "'") if found.refusal else "")
+        reason = found.refusal.reason if found.refusal else ""
+        grade = said(found.grade or reason).replace('"', "'")
         place = bisect_left(self._indices, found.index)
         self._indices.insert(place, found.index)
         for array, value in ((self._index, found.index), (self._score, score), (self._grade, grade)):

@@ -9,6 +9,9 @@ import slicer
 from CTQualityAssessmentLib.measures import PhysicalMeasures
 from CTQualityAssessmentLib.mrml.scene import nodes_of_class
 from CTQualityAssessmentLib.mrml.subject_hierarchy import place_beside
+from CTQualityAssessmentLib.translation import texts_of
+
+_ = texts_of(__file__)
 
 _VOLUME = "CTQA.volume"
 _IS_MEASURES = "CTQA.measures"
@@ -19,7 +22,7 @@ def add_measures(
 ) -> slicer.vtkMRMLTextNode:
     """Keep measures with their volume; earlier ones of the same volume are replaced."""
     remove_measures(scene, volume_node)
-    node = scene.AddNewNodeByClass("vtkMRMLTextNode", "Physical measures")
+    node = scene.AddNewNodeByClass("vtkMRMLTextNode", _("Physical measures"))
     node.SetAttribute(_IS_MEASURES, measures.schema_version)
     node.SetText(json.dumps(measures.to_dict(), allow_nan=False))
     node.SetNodeReferenceID(_VOLUME, volume_node.GetID())
@@ -35,21 +38,24 @@ def measures_from_scene(
     Raises:
         ValueError: they were written by a version with another schema.
     """
-    for node in _nodes(scene, volume_node):
+    for node in find_measures(scene, volume_node):
         return PhysicalMeasures.from_dict(json.loads(node.GetText()))
     return None
 
 
-def remove_measures(scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
+def remove_measures(scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
     """Take the kept measures of a volume away; harmless where there are none."""
-    for node in _nodes(scene, volume_node):
+    for node in find_measures(scene, volume_node):
         storage = node.GetStorageNode()
         if storage is not None:
             scene.RemoveNode(storage)
         scene.RemoveNode(node)
 
 
-def _nodes(scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLScalarVolumeNode) -> list[slicer.vtkMRMLTextNode]:
+def find_measures(
+    scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLScalarVolumeNode | None
+) -> list[slicer.vtkMRMLTextNode]:
+    """The text nodes with measures of a volume. None: of volumes that are no longer in the scene."""
     return [
         node
         for node in nodes_of_class(scene, "vtkMRMLTextNode")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import slicer
 
 from CTQualityAssessmentLib.results import MAX_SCORE
+from CTQualityAssessmentLib.translation import texts_of
+
+_ = texts_of(__file__)
 
 
 def add_score_series(scene: slicer.vtkMRMLScene, table: slicer.vtkMRMLTableNode) -> slicer.vtkMRMLPlotSeriesNode:
     """Score against slice from the slice table; refused slices, NaN there, are gaps in the line."""
-    series = _add_series(scene, "Score", table, (0.12, 0.47, 0.71))
+    series = _add_series(scene, _("Score"), table, (0.12, 0.47, 0.71))
     series.SetMarkerStyle(series.MarkerStyleCircle)
     series.SetMarkerSize(5)
     series.SetLineStyle(series.LineStyleSolid)
@@ -18,7 +21,7 @@ def add_score_series(scene: slicer.vtkMRMLScene, table: slicer.vtkMRMLTableNode)
 
 def add_threshold_series(scene: slicer.vtkMRMLScene, table: slicer.vtkMRMLTableNode) -> slicer.vtkMRMLPlotSeriesNode:
     """The dashed line under which images allow less than the grade Fair."""
-    series = _add_series(scene, "Fair", table, (0.5, 0.5, 0.5))
+    series = _add_series(scene, _("Fair"), table, (0.5, 0.5, 0.5))
     series.SetMarkerStyle(series.MarkerStyleNone)
     series.SetLineStyle(series.LineStyleDash)
     return series
@@ -26,10 +29,10 @@ def add_threshold_series(scene: slicer.vtkMRMLScene, table: slicer.vtkMRMLTableN
 
 def add_chart(scene: slicer.vtkMRMLScene, *series: slicer.vtkMRMLPlotSeriesNode) -> slicer.vtkMRMLPlotChartNode:
     """A chart of the series with the whole score range 0 to 4 on its axis, so that charts can be compared."""
-    chart = scene.AddNewNodeByClass("vtkMRMLPlotChartNode", "Quality along the patient")
-    chart.SetTitle("Image quality along the patient")
-    chart.SetXAxisTitle("Slice")
-    chart.SetYAxisTitle("Score (0-4)")
+    chart = scene.AddNewNodeByClass("vtkMRMLPlotChartNode", _("Quality along the patient"))
+    chart.SetTitle(_("Image quality along the patient"))
+    chart.SetXAxisTitle(_("Slice"))
+    chart.SetYAxisTitle(_("Score (0-4)"))
     chart.SetYAxisRangeAuto(False)
     chart.SetYAxisRange(0.0, MAX_SCORE)
     for one in series:

@@ -10,6 +10,9 @@ import slicer
 
 from CTQualityAssessmentLib.mrml.errors import SceneFileError
 from CTQualityAssessmentLib.mrml.scene import register_node_classes
+from CTQualityAssessmentLib.translation import marks_of
+
+_ = marks_of(__file__)
 
 
 def save_scene(scene: slicer.vtkMRMLScene, path: Path) -> None:
@@ -22,7 +25,7 @@ def save_scene(scene: slicer.vtkMRMLScene, path: Path) -> None:
         SceneFileError: the folder cannot be written or the disk is full.
     """
     path = Path(path).absolute()  # MRML takes no relative folder
-    failure = SceneFileError("The scene could not be saved.", "Check that the folder exists and has space left.")
+    failure = SceneFileError(_("The scene could not be saved."), _("Check that the folder exists and has space left."))
     try:
         with tempfile.TemporaryDirectory(prefix=".saving-", dir=path.parent) as folder:
             content = Path(folder) / path.stem
@@ -45,7 +48,7 @@ def load_scene(scene: slicer.vtkMRMLScene, path: Path) -> None:
     register_node_classes(scene)
     # A cut-off archive is noticed here, before VTK prints the path on the terminal.
     if not zipfile.is_zipfile(path) or not scene.ReadFromMRB(str(path)):
-        raise SceneFileError("The scene could not be opened.", "Choose a .mrb file that was saved completely.")
+        raise SceneFileError(_("The scene could not be opened."), _("Choose a .mrb file that was saved completely."))
 
 
 def _pack(content: Path, bundle: Path) -> None:

@@ -12,8 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 import vtk
+from vtk.util.numpy_support import numpy_to_vtk
 
 from CTQualityAssessmentLib.results import FAIR_SCORE, VolumeAssessment
+from CTQualityAssessmentLib.translation import said, texts_of
+
+_ = texts_of(__file__)
 
 
 @dataclass(frozen=True)
@@ -32,23 +36,30 @@ def add_slice_table(scene: slicer.vtkMRMLScene, assessment: VolumeAssessment) ->
     ``entropy`` (bits), ``novelty``, ``body`` (%), ``refusal``.
     """
     slices = assessment.slices
-    first = np.array(slices[0].centre_ras)
+    centres = np.array([s.centre_ras for s in slices])
+    positions = np.linalg.norm(centres - centres[0], axis=1).tolist()
     return _add_table(
         scene,
-        "Quality of slices",
+        _("Quality of slices"),
         [
-            _Column("slice", "Slice", "", [s.index for s in slices]),
+            _Column("slice", _("Slice"), "", [s.index for s in slices]),
             _Column(
-                "position", "Position", "mm", [float(np.linalg.norm(np.array(s.centre_ras) - first)) for s in slices], 1
+                "position",
+                _("Position"),
+                "mm",
+                positions,
+                1,
             ),
-            _Column("score", "Score (0-4)", "", [s.score for s in slices], 2),
-            _Column("snapped", "Score in steps of 0.2", "", [s.snapped for s in slices], 1),
-            _Column("grade", "Grade", "", [s.grade or "" for s in slices]),
-            _Column("sd", "SD", "", [s.sd for s in slices], 2),
-            _Column("entropy", "Entropy", "bit", [s.entropy for s in slices], 2),
-            _Column("novelty", "Novelty", "", [s.novelty for s in slices], 2),
-            _Column("body", "Body", "%", [100.0 * s.body_fraction for s in slices], 0),
-            _Column("refusal", "Not scored because", "", [s.refusal.reason if s.refusal else "" for s in slices]),
+            _Column("score", _("Score (0-4)"), "", [s.score for s in slices], 2),
+            _Column("snapped", _("Score in steps of 0.2"), "", [s.snapped for s in slices], 1),
+            _Column("grade", _("Grade"), "", [said(s.grade or "") for s in slices]),
+            _Column("sd", _("SD"), "", [s.sd for s in slices], 2),
+            _Column("entropy", _("Entropy"), "bit", [s.entropy for s in slices], 2),
+            _Column("novelty", _("Novelty"), "", [s.novelty for s in slices], 2),
+            _Column("body", _("Body"), "%", [100.0 * s.body_fraction for s in slices], 0),
+            _Column(
+                "refusal", _("Not scored because"), "", [said(s.refusal.reason) if s.refusal else "" for s in slices]
+            ),
         ],
     )
 
@@ -56,26 +67,34 @@ def add_slice_table(scene: slicer.vtkMRMLScene, assessment: VolumeAssessment) ->
 def add_summary_table(scene: slicer.vtkMRMLScene, assessment: VolumeAssessment) -> slicer.vtkMRMLTableNode:
     """The volume in words and numbers: columns ``measure`` and ``value``, both text."""
     s = assessment.summary
+    below = "" if s.share_below_fair is None else f"{100 * s.share_below_fair:.0f}"
+    span = {"low": _number(s.minimum), "high": _number(s.maximum)}
     rows = [
-        *([("Score of the volume", _number(assessment.volume_score))] if assessment.volume_score is not None else []),
-        *([("The network was told", assessment.prompt.text)] if assessment.prompt else []),
-        ("Slices", f"{s.scored} of {s.slices} scored"),
-        ("Mean score", _number(s.mean)),
-        ("Median score", _number(s.median)),
-        ("10th percentile", _number(s.percentile_10)),
-        ("Range", f"{_number(s.minimum)} to {_number(s.maximum)}" if s.scored else ""),
-        ("Under 2 (Fair)", "" if s.share_below_fair is None else f"{100 * s.share_below_fair:.0f} % of scored slices"),
-        ("Grade", f"{s.grade}: {s.meaning}" if s.grade else ""),
-        ("Worst slices", ", ".join(map(str, s.worst))),
-        ("Scored range", "" if s.scored_range_mm is None else f"{s.scored_range_mm:.0f} mm"),
-        ("Model", f"{assessment.model.name} {assessment.model.version}"),
-        ("Please note", assessment.model.statement),
-        *(("Warning", warning) for warning in assessment.warnings),
-        *([("Incomplete", "The run was stopped before the last slice.")] if assessment.partial else []),
+        *(
+            [(_("Score of the volume"), _number(assessment.volume_score))]
+            if assessment.volume_score is not None
+            else []
+        ),
+        *([(_("The network was told"), said(assessment.prompt.text))] if assessment.prompt else []),
+        (_("Slices"), _("{scored} of {slices} scored").format(scored=s.scored, slices=s.slices)),
+        (_("Mean score"), _number(s.mean)),
+        (_("Median score"), _number(s.median)),
+        (_("10th percentile"), _number(s.percentile_10)),
+        (_("Range"), _("{low} to {high}").format(**span) if s.scored else ""),
+        (_("Under 2 (Fair)"), _("{share} % of scored slices").format(share=below) if below else ""),
+        (_("Grade"), f"{said(s.grade)}: {said(s.meaning)}" if s.grade else ""),
+        (_("Worst slices"), ", ".join(map(str, s.worst))),
+        (_("Scored range"), "" if s.scored_range_mm is None else f"{s.scored_range_mm:.0f} mm"),
+        (_("Model"), f"{assessment.model.name} {assessment.model.version}"),
+        (_("Please note"), assessment.model.statement),
+        *((_("Warning"), said(warning)) for warning in assessment.warnings),
+        *([(_("Incomplete"), _("The run was stopped before the last slice."))] if assessment.partial else []),
     ]
     measures, values = zip(*rows, strict=True)
     return _add_table(
-        scene, "Quality summary", [_Column("measure", "Measure", "", measures), _Column("value", "Value", "", values)]
+        scene,
+        _("Quality summary"),
+        [_Column("measure", _("Measure"), "", measures), _Column("value", _("Value"), "", values)],
     )
 
 
@@ -84,8 +103,8 @@ def add_threshold_table(scene: slicer.vtkMRMLScene, assessment: VolumeAssessment
     ends = [assessment.slices[0].index, assessment.slices[-1].index]
     table = _add_table(
         scene,
-        "Quality threshold",
-        [_Column("slice", "Slice", "", ends), _Column("score", "Score (0-4)", "", [FAIR_SCORE, FAIR_SCORE], 1)],
+        _("Quality threshold"),
+        [_Column("slice", _("Slice"), "", ends), _Column("score", _("Score (0-4)"), "", [FAIR_SCORE, FAIR_SCORE], 1)],
     )
     table.SetHideFromEditors(True)  # of use to the plot only
     return table
@@ -96,11 +115,11 @@ def add_before_after_table(scene: slicer.vtkMRMLScene, rows: Sequence[tuple[str,
     measures, before, after = zip(*rows, strict=True)
     return _add_table(
         scene,
-        "Before and after denoising",
+        _("Before and after denoising"),
         [
-            _Column("measure", "Measure", "", measures),
-            _Column("before", "Before", "", before),
-            _Column("after", "After", "", after),
+            _Column("measure", _("Measure"), "", measures),
+            _Column("before", _("Before"), "", before),
+            _Column("after", _("After"), "", after),
         ],
     )
 
@@ -122,17 +141,15 @@ def _add_table(scene: slicer.vtkMRMLScene, name: str, columns: Sequence[_Column]
 
 
 def _vtk_array(column: _Column) -> vtk.vtkAbstractArray:
-    if column.digits is not None:
-        array = vtk.vtkDoubleArray()
-        values = [float("nan") if v is None else round(float(v), column.digits) for v in column.values]
-    elif isinstance(column.values[0], str):
+    if column.digits is None and isinstance(column.values[0], str):
         array = vtk.vtkStringArray()
-        values = [" ".join(v.replace('"', "'").split()) for v in column.values]
+        array.SetNumberOfValues(len(column.values))
+        for row, value in enumerate(column.values):
+            array.SetValue(row, " ".join(value.replace('"', "'").split()))
+    elif column.digits is None:
+        array = numpy_to_vtk(np.array(column.values, dtype=np.int32), deep=True)
     else:
-        array = vtk.vtkIntArray()
-        values = list(column.values)
+        values = np.array([np.nan if one is None else one for one in column.values], dtype=np.float64)
+        array = numpy_to_vtk(np.round(values, column.digits), deep=True)
     array.SetName(column.name)
-    array.SetNumberOfValues(len(values))
-    for row, value in enumerate(values):
-        array.SetValue(row, value)
     return array

@@ -5,6 +5,9 @@ from __future__ import annotations
 import slicer
 
 from CTQualityAssessmentLib.results import FAIR_SCORE
+from CTQualityAssessmentLib.translation import texts_of
+
+_ = texts_of(__file__)
 
 
 def move_threshold(table: slicer.vtkMRMLTableNode, series: slicer.vtkMRMLPlotSeriesNode, score: float) -> None:
@@ -14,5 +17,5 @@ def move_threshold(table: slicer.vtkMRMLTableNode, series: slicer.vtkMRMLPlotSer
         return
     for row in range(table.GetNumberOfRows()):
         column.SetValue(row, score)
-    series.SetName("Fair" if score == FAIR_SCORE else f"Score {score:.1f}")
+    series.SetName(_("Fair") if score == FAIR_SCORE else _("Score {score:.1f}").format(score=score))
     table.GetTable().Modified()

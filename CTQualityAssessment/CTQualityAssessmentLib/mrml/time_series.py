@@ -15,6 +15,9 @@ from CTQualityAssessmentLib.mrml.removal import remove_nodes
 from CTQualityAssessmentLib.mrml.scene import batch, nodes_of_class
 from CTQualityAssessmentLib.mrml.subject_hierarchy import place_beside
 from CTQualityAssessmentLib.results import VolumeAssessment
+from CTQualityAssessmentLib.translation import said, texts_of
+
+_ = texts_of(__file__)
 
 _VOLUME, _TABLE, _SERIES, _CHART = "CTQA.volume", "CTQA.table", "CTQA.series", "CTQA.chart"
 _IS_SERIES = "CTQA.timeSeries"
@@ -88,19 +91,19 @@ def add_time_series(
     """Keep the scores of time points (by item number from 0) with the sequence's proxy; earlier ones are replaced."""
     items = sorted(found)
     unit = sequence.sequence.GetIndexUnit()
-    name = sequence.sequence.GetIndexName() or "time"
+    name = sequence.sequence.GetIndexName() or _("time")
     with batch(scene):
         remove_time_series(scene, volume_node)
-        table = scene.AddNewNodeByClass("vtkMRMLTableNode", "Quality over time")
+        table = scene.AddNewNodeByClass("vtkMRMLTableNode", _("Quality over time"))
         table.SetUseColumnTitleAsColumnHeader(True)
         summaries = [found[item].summary for item in items]
         columns: list[tuple[str, str, vtk.vtkAbstractArray, list[Any]]] = [
-            ("item", "Time point", vtk.vtkIntArray(), items),
+            ("item", _("Time point"), vtk.vtkIntArray(), items),
             ("time", f"{name} ({unit})" if unit else name, vtk.vtkDoubleArray(), [sequence.time(i) for i in items]),
-            ("score", "Mean score (0-4)", vtk.vtkDoubleArray(), [_rounded(s.mean) for s in summaries]),
-            ("worst", "Worst slice", vtk.vtkDoubleArray(), [_rounded(s.minimum) for s in summaries]),
-            ("scored", "Slices scored", vtk.vtkIntArray(), [s.scored for s in summaries]),
-            ("grade", "Grade", vtk.vtkStringArray(), [s.grade or "" for s in summaries]),
+            ("score", _("Mean score (0-4)"), vtk.vtkDoubleArray(), [_rounded(s.mean) for s in summaries]),
+            ("worst", _("Worst slice"), vtk.vtkDoubleArray(), [_rounded(s.minimum) for s in summaries]),
+            ("scored", _("Slices scored"), vtk.vtkIntArray(), [s.scored for s in summaries]),
+            ("grade", _("Grade"), vtk.vtkStringArray(), [said(s.grade or "") for s in summaries]),
         ]
         for column, title, array, values in columns:
             array.SetName(column)
@@ -110,14 +113,14 @@ def add_time_series(
             table.SetColumnTitle(column, title)
         table.SetLocked(True)
         series = [
-            _add_series(scene, table, "Mean score", "score", (0.12, 0.47, 0.71)),
-            _add_series(scene, table, "Worst slice", "worst", (0.84, 0.37, 0.0)),
+            _add_series(scene, table, _("Mean score"), "score", (0.12, 0.47, 0.71)),
+            _add_series(scene, table, _("Worst slice"), "worst", (0.84, 0.37, 0.0)),
         ]
         chart = add_chart(scene, *(series if len(items) > 1 else []))  # one row alone is no line to paint
-        chart.SetName("Quality over time")
-        chart.SetTitle("Image quality over time")
+        chart.SetName(_("Quality over time"))
+        chart.SetTitle(_("Image quality over time"))
         chart.SetXAxisTitle(columns[1][1])
-        result = scene.AddNewNodeByClass("vtkMRMLTextNode", "Quality over time, result")
+        result = scene.AddNewNodeByClass("vtkMRMLTextNode", _("Quality over time, result"))
         result.SetAttribute(_IS_SERIES, found[items[0]].schema_version)
         result.SetText(json.dumps({str(item): found[item].to_dict() for item in items}, allow_nan=False))
         result.SetNodeReferenceID(_VOLUME, volume_node.GetID())
@@ -130,7 +133,9 @@ def add_time_series(
     return nodes
 
 
-def find_time_series(scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLScalarVolumeNode) -> TimeSeriesNodes | None:
+def find_time_series(
+    scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLScalarVolumeNode | None
+) -> TimeSeriesNodes | None:
     """The scores over time of a sequence's proxy, also in a scene that was loaded; None where there are none."""
     for result in nodes_of_class(scene, "vtkMRMLTextNode"):
         if result.GetAttribute(_IS_SERIES) and result.GetNodeReference(_VOLUME) is volume_node:
@@ -157,7 +162,7 @@ def time_series_from_scene(
     return {int(item): VolumeAssessment.from_dict(one) for item, one in stored.items()}
 
 
-def remove_time_series(scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
+def remove_time_series(scene: slicer.vtkMRMLScene, volume_node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
     """Take the scores over time away; harmless where there are none."""
     nodes = find_time_series(scene, volume_node)
     if nodes is not None:

@@ -11,8 +11,11 @@ from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
 
 from CTQualityAssessmentLib.assessment.display import display_window
 from CTQualityAssessmentLib.mrml.errors import NonLinearTransformError, UnsuitableNodeError
+from CTQualityAssessmentLib.translation import marks_of
 from CTQualityAssessmentLib.volume import Volume, acquisition_axis_from_affine
 from CTQualityAssessmentLib.windows import WINDOWS, Window
+
+_ = marks_of(__file__)
 
 #: Node attribute that keeps the acquisition axis where a header told it; the affine alone cannot always say it.
 ACQUISITION_AXIS = "CTQA.acquisitionAxis"
@@ -119,12 +122,12 @@ def check_scalar_volume(node: slicer.vtkMRMLNode | None) -> None:
     """
     if node is None or node.GetClassName() != "vtkMRMLScalarVolumeNode":
         raise UnsuitableNodeError(
-            "The input is not a grey-value volume.",
-            "Choose a CT volume, not a label map, colour image or vector field.",
+            _("The input is not a grey-value volume."),
+            _("Choose a CT volume, not a label map, colour image or vector field."),
         )
     image = node.GetImageData()
     if image is None or image.GetNumberOfPoints() == 0 or image.GetNumberOfScalarComponents() != 1:
-        raise UnsuitableNodeError("The volume holds no voxels.", "Load it again, or choose another volume.")
+        raise UnsuitableNodeError(_("The volume holds no voxels."), _("Load it again, or choose another volume."))
 
 
 def node_warnings(node: slicer.vtkMRMLScalarVolumeNode) -> list[str]:
@@ -211,7 +214,7 @@ def settled_voxels(array: NDArray[np.generic]) -> tuple[NDArray[np.generic], lis
     bad = ~((hu >= AIR_HU) & (hu <= np.finfo(np.float32).max))
     if bad.any():
         if not np.isfinite(hu).all():
-            warnings.append("Voxels without a value were taken for air.")
+            warnings.append(_("Voxels without a value were taken for air."))
         hu = np.where(bad, hu.dtype.type(AIR_HU), hu)
     return hu, warnings
 

@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.models import BundleInfo, installed_bundles, read_bundle
+from CTQualityAssessmentLib.translation import told
 
 
 def readable_bundles(task: str | None = None) -> tuple[dict[str, BundleInfo], dict[str, str]]:
@@ -20,7 +21,7 @@ def readable_bundles(task: str | None = None) -> tuple[dict[str, BundleInfo], di
         try:
             found[name] = read_bundle(folder)
         except CTQAError as error:
-            damaged[name] = str(error)
+            damaged[name] = told(error)
     return found, damaged
 
 

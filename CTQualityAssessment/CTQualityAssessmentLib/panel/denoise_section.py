@@ -14,10 +14,13 @@ from CTQualityAssessmentLib.mrml.denoised_nodes import DenoisedNodes, find_denoi
 from CTQualityAssessmentLib.panel.assess_section import duration
 from CTQualityAssessmentLib.panel.choices import ModelChoice
 from CTQualityAssessmentLib.panel.denoising_run import DenoisingEnd, DenoisingRun, Wish
+from CTQualityAssessmentLib.panel.findings_section import has_detector
 from CTQualityAssessmentLib.panel.packages import ensure_packages
 from CTQualityAssessmentLib.panel.section import Section
+from CTQualityAssessmentLib.translation import said
 
 if TYPE_CHECKING:
+    from CTQualityAssessmentLib.models import BundleInfo
     from CTQualityAssessmentLib.panel.panel import Panel
 
 #: White on dark red can be read on light and dark panels.
@@ -70,13 +73,10 @@ class DenoiseSection(Section):
         about, message = self._message
         ui.denoiseStatusLabel.text = message if busy or about is self.input else ""
         reason = self.why_not()
-        ui.denoiseButton.text = _("Apply strength") if self._again() else _("Denoise")
+        name, use = self._button()
+        ui.denoiseButton.text = name
         ui.denoiseButton.enabled = not reason
-        ui.denoiseButton.toolTip = reason or (
-            _("Make this strength of what the network found; takes no time of the network but for its test")
-            if self._again()
-            else _("Take noise out of a copy of the volume, in a process of its own; the volume itself stays as it is")
-        )
+        ui.denoiseButton.toolTip = reason or use
 
     def why_not(self) -> str:
         """The sentence that tells why nothing can be denoised; empty where it can."""
@@ -91,7 +91,7 @@ class DenoiseSection(Section):
         facts = self.panel.volume.facts
         if facts is not None and facts.refusal:
             return facts.refusal
-        if self._again() and self.report is not None and self.report.strength == self.strength():
+        if self._shown_already() and not self._unasked():
             return _("This strength is shown already. Move a slider to change it.")
         return ""
 
@@ -111,7 +111,8 @@ class DenoiseSection(Section):
         if self.why_not() or self.parameters is None:  # the volume may have gone in the minutes of an installation
             self.panel.refresh()
             return
-        wish = Wish(self.input, self._model(), str(self.parameters.device), self.strength())
+        looks = {"findings": self._wants_findings(), "scores": bool(self.parameters.compareScores)}
+        wish = Wish(self.input, self._model(), str(self.parameters.device), self.strength(), **looks)
         self.run.start(wish)
         self.panel.refresh()
 
@@ -119,6 +120,11 @@ class DenoiseSection(Section):
         """Let go of all nodes: the scene is about to be closed, or the results removed."""
         self.nodes, self.report, self._seen, self._message = None, None, None, (None, "")
         self.ui.denoisingTable.setMRMLTableNode(None)
+        self.panel.findings.forget()
+
+    def info(self) -> BundleInfo | None:
+        """The chosen denoiser; None where none is installed."""
+        return self.choice.bundles.get(self._model())
 
     def _model(self) -> str:
         return self.choice.current(str(self.parameters.denoiserName)) if self.parameters is not None else ""
@@ -127,6 +133,35 @@ class DenoiseSection(Section):
         """Whether only the strength has to change."""
         there = self.nodes is not None and self.nodes.volume is not None
         return there and self.run.answered(self.input, self._model())
+
+    def _shown_already(self) -> bool:
+        """Whether the strength in view is the one that the sliders say."""
+        return self._again() and self.report is not None and self.report.strength == self.strength()
+
+    def _wants_findings(self) -> bool:
+        return self.parameters is not None and bool(self.parameters.findLesions) and has_detector(self.info())
+
+    def _unasked(self) -> bool:
+        """Whether the user wants to know something of the strength in view that nobody looked at."""
+        report = self.report
+        if report is None or self.parameters is None:
+            return False
+        findings = self._wants_findings() and report.findings is None
+        return findings or (bool(self.parameters.compareScores) and report.scores is None)
+
+    def _button(self) -> tuple[str, str]:
+        """What the button is called now, and what it does."""
+        if self._shown_already() and self._unasked():
+            return _("Examine"), _("Look at this strength again, and at what was ticked since")
+        if self._again():
+            return (
+                _("Apply strength"),
+                _("Make this strength of what the network found; takes no time of the network but for its test"),
+            )
+        return (
+            _("Denoise"),
+            _("Take noise out of a copy of the volume, in a process of its own; the volume itself stays as it is"),
+        )
 
     def _store(self, name: str) -> None:
         if self.parameters is not None:
@@ -143,8 +178,8 @@ class DenoiseSection(Section):
         lines = [html.escape(problem)] if problem else []
         if self.report is not None:
             lines += _guard_lines(self.report)
-            lines += ["⚠ " + html.escape(warning) for warning in self.report.warnings]
-            lines.append(html.escape(_("Strength: {words}.").format(words=self.report.strength.words())))
+            lines += ["⚠ " + html.escape(said(warning)) for warning in self.report.warnings]
+            lines.append(html.escape(_("Strength: {words}.").format(words=said(self.report.strength.words()))))
         ui.guardLabel.text = "<br>".join(lines)
         ui.guardLabel.visible = bool(lines)
         ui.denoisingTable.setMRMLTableNode(table)
@@ -188,6 +223,6 @@ def _guard_lines(report: DenoisingReport) -> list[str]:
         return [html.escape(_("Nobody has looked yet whether lesions survive in this volume."))]
     found = []
     for one in sorted(report.retention, key=lambda one: not one.flagged):
-        text = html.escape(one.sentence())
+        text = html.escape(said(one.sentence()))
         found.append(_FLAG.format(text=text) if one.flagged else text)
     return found

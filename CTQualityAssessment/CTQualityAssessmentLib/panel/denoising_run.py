@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import qt
 import slicer
 from slicer.i18n import tr as _
@@ -20,18 +21,25 @@ from CTQualityAssessmentLib.panel.volume_facts import acquisition_facts
 from CTQualityAssessmentLib.panel.voxel_transfer import VoxelArrival, VoxelTransfer, volume_key
 from CTQualityAssessmentLib.panel.worker_process import WorkerProcess
 from CTQualityAssessmentLib.panel.worker_run import STEP_MS, Job, OnProgress, WorkerRun
+from CTQualityAssessmentLib.translation import said, told
+from CTQualityAssessmentLib.volume import Volume
 from CTQualityAssessmentLib.worker.exchange import DENOISED, read_denoising
 from CTQualityAssessmentLib.worker.protocol import DenoiseRequest
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What the user chose: the volume, the denoiser, where it runs, how strongly in each tissue."""
+    """What the user chose: the volume, the denoiser, where it runs, how strongly in each tissue, what to look at.
+
+    ``findings`` asks for the lesion detector's boxes before and after, ``scores`` for the scores.
+    """
 
     node: slicer.vtkMRMLScalarVolumeNode
     model: str
     device: str
     strength: Strength
+    findings: bool = False
+    scores: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,8 +83,16 @@ class _DenoiseJob(Job):
             soft_tissue=wish.strength.soft_tissue,
             bone=wish.strength.bone,
             earlier=str(self.earlier.path) if self.earlier is not None else None,
+            findings=wish.findings,
+            scores=wish.scores,
             **self.described,
         ).to_message()
+
+    def grid(self) -> Volume:
+        """The volume as it lay when it was denoised; its voxels are none."""
+        shape = tuple(reversed(self.wish.node.GetImageData().GetDimensions()))
+        nothing = np.broadcast_to(np.int16(0), shape)
+        return Volume(nothing, np.array(self.described["ijk_to_ras"]), int(self.described["acquisition_axis"]))
 
     def changed(self) -> bool:
         """Whether the volume has other voxels than those that were denoised."""
@@ -166,9 +182,9 @@ class DenoisingRun(WorkerRun[_DenoiseJob]):
     def received(self, job: _DenoiseJob, kind: str, message: dict[str, Any]) -> None:
         """A message of the worker."""
         if kind == "progress" and job.cancelled_at is None:
-            self._on_progress(message["done"], message["total"], message["message"], message["eta_s"])
+            self._on_progress(message["done"], message["total"], said(message["message"]), message["eta_s"])
         elif kind == "note" and job.cancelled_at is None:
-            self._on_progress(0, 0, message["text"], None)
+            self._on_progress(0, 0, said(message["text"]), None)
         elif kind == "denoised":
             self._take(job)
         elif kind == "done":
@@ -177,7 +193,11 @@ class DenoisingRun(WorkerRun[_DenoiseJob]):
                 self._examined(job)
         elif kind == "error":
             cancelled = message["kind"] == "cancelled"
-            text = _("Cancelled; nothing was kept.") if cancelled else f"{message['problem']} {message['advice']}"
+            text = (
+                _("Cancelled; nothing was kept.")
+                if cancelled
+                else f"{said(message['problem'])} {said(message['advice'])}"
+            )
             self._conclude(job, text, "" if cancelled else self.worker.log)
 
     def watch(self, job: _DenoiseJob) -> None:
@@ -211,7 +231,7 @@ class DenoisingRun(WorkerRun[_DenoiseJob]):
             job.arrival = VoxelArrival(job.path / DENOISED, shape)
         except CTQAError as error:
             self.ask_to_cancel(job)
-            self._conclude(job, str(error))
+            self._conclude(job, told(error))
             return
         self._timer.start(STEP_MS)
 
@@ -233,7 +253,7 @@ class DenoisingRun(WorkerRun[_DenoiseJob]):
             job.made = put_denoised(node.GetScene(), node, image, axis, job.report)
         except CTQAError as error:
             self.ask_to_cancel(job)
-            self._conclude(job, str(error))
+            self._conclude(job, told(error))
             return
         self._timer.start(self.watch_ms)
         self._on_voxels(job.made)
@@ -246,9 +266,9 @@ class DenoisingRun(WorkerRun[_DenoiseJob]):
         try:
             report = read_denoising(job.path)
         except CTQAError as error:
-            self._conclude(job, str(error))
+            self._conclude(job, told(error))
             return
-        job.made = keep_examination(node.GetScene(), node, report, before_after_rows(report))
+        job.made = keep_examination(node.GetScene(), node, report, before_after_rows(report), job.grid())
         self._conclude(job, _not_examined() if partial else "")
 
     def _conclude(self, job: _DenoiseJob, message: str, log: str = "", *, nodes: bool = True) -> None:

@@ -16,6 +16,7 @@ from CTQualityAssessmentLib.mrml.difference import add_difference
 from CTQualityAssessmentLib.panel.voxel_transfer import VoxelArrival, VoxelTransfer
 from CTQualityAssessmentLib.panel.worker_process import WorkerProcess
 from CTQualityAssessmentLib.panel.worker_run import STEP_MS, Job, OnProgress, WorkerRun
+from CTQualityAssessmentLib.translation import said, told
 from CTQualityAssessmentLib.volume import AcquisitionFacts
 from CTQualityAssessmentLib.worker.exchange import DIFFERENCE, read_difference
 from CTQualityAssessmentLib.worker.protocol import SubtractRequest
@@ -103,13 +104,13 @@ class DifferenceRun(WorkerRun[_DifferenceJob]):
         if kind == "progress":
             self._on_progress(message["done"], message["total"], _("Comparing"), message["eta_s"])
         elif kind == "error":
-            self._conclude(job, message=f"{message['problem']} {message['advice']}")
+            self._conclude(job, message=f"{said(message['problem'])} {said(message['advice'])}")
         elif kind == "done":
             try:
                 job.found = read_difference(job.path)
                 job.arrival = VoxelArrival(job.path / DIFFERENCE, job.found.hu.shape)
             except CTQAError as error:
-                self._conclude(job, message=str(error))
+                self._conclude(job, message=told(error))
                 return
             self._timer.start(STEP_MS)
 

@@ -11,6 +11,7 @@ from CTQualityAssessmentLib.measures import PhysicalMeasures
 from CTQualityAssessmentLib.panel.measuring import Measuring
 from CTQualityAssessmentLib.panel.section import Section
 from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS, range_text, reason_text, value_text
+from CTQualityAssessmentLib.translation import said
 
 if TYPE_CHECKING:
     from CTQualityAssessmentLib.panel.panel import Panel
@@ -22,7 +23,9 @@ class MeasuresSection(Section):
     def __init__(self, panel: Panel) -> None:
         super().__init__(panel)
         self.measuring = Measuring(self.ui.measuresLabel, self._show)
-        how = "".join(f"<p><b>{html.escape(w.label)}</b>: {html.escape(w.how_to_read)}</p>" for w in MEASURE_WORDS)
+        how = "".join(
+            f"<p><b>{html.escape(said(w.label))}</b>: {html.escape(said(w.how_to_read))}</p>" for w in MEASURE_WORDS
+        )
         self.ui.measuresLabel.toolTip = how
         self._show()
 
@@ -42,7 +45,7 @@ class MeasuresSection(Section):
         if state.preview_slices:
             lines.insert(0, _("First figures, of {count} slices.").format(count=state.preview_slices))
         if state.measures is not None:
-            lines += state.measures.notes
+            lines += map(said, state.measures.notes)
         self.ui.measuresLabel.text = _table(state.measures) if state.measures is not None else ""
         self.ui.measuresLabel.visible = state.measures is not None
         self.ui.measuresStatusLabel.text = " ".join(lines)
@@ -57,11 +60,10 @@ def _table(measures: PhysicalMeasures) -> str:
     for words in MEASURE_WORDS:
         reason = reason_text(words, measures)
         if reason is None:
-            cells = (words.label, value_text(words, measures.volume), range_text(words, measures.volume))
+            cells = (said(words.label), value_text(words, measures.volume), range_text(words, measures.volume))
             rows.append("<tr>" + "".join(f"<td>{html.escape(cell)}&nbsp;&nbsp;</td>" for cell in cells) + "</tr>")
         else:
             told = f"{_('n/a')}: {reason}"
-            rows.append(
-                f"<tr><td>{html.escape(words.label)}&nbsp;&nbsp;</td><td colspan='2'>{html.escape(told)}</td></tr>"
-            )
+            label = html.escape(said(words.label))
+            rows.append(f"<tr><td>{label}&nbsp;&nbsp;</td><td colspan='2'>{html.escape(told)}</td></tr>")
     return f"<table>{''.join(rows)}</table>"

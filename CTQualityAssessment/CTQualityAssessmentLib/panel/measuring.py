@@ -16,6 +16,7 @@ from CTQualityAssessmentLib.panel.volume_facts import acquisition_facts
 from CTQualityAssessmentLib.panel.voxel_transfer import VoxelTransfer, volume_key
 from CTQualityAssessmentLib.panel.worker_process import WorkerProcess
 from CTQualityAssessmentLib.panel.worker_run import Job, WorkerRun
+from CTQualityAssessmentLib.translation import said, told
 from CTQualityAssessmentLib.worker.exchange import read_measured
 from CTQualityAssessmentLib.worker.protocol import MeasureRequest
 
@@ -108,7 +109,7 @@ class Measuring(WorkerRun[_MeasureJob]):
         elif kind == "done":
             self._keep(job)
         elif kind == "error":
-            self._end(MeasuringState(message=f"{message['problem']} {message['advice']}"))
+            self._end(MeasuringState(message=f"{said(message['problem'])} {said(message['advice'])}"))
 
     def failed(self, job: _MeasureJob, message: str) -> None:
         """The voxels could not be handed over."""
@@ -128,7 +129,7 @@ class Measuring(WorkerRun[_MeasureJob]):
         try:
             measures = read_measured(job.path)
         except CTQAError as error:
-            self._end(MeasuringState(message=str(error)))
+            self._end(MeasuringState(message=told(error)))
             return
         self._known[job.key] = measures
         while len(self._known) > _MOST_KEPT:

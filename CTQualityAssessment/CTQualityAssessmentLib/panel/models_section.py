@@ -20,6 +20,7 @@ from CTQualityAssessmentLib.models import (
 )
 from CTQualityAssessmentLib.panel.choices import readable_bundles
 from CTQualityAssessmentLib.panel.section import Section
+from CTQualityAssessmentLib.translation import said, told
 
 if TYPE_CHECKING:
     from CTQualityAssessmentLib.panel.panel import Panel
@@ -60,7 +61,7 @@ class ModelsSection(Section):
                     verify_bundle(info)
                     self._states[name] = _("weights verified")
                 except CTQAError as error:
-                    self._states[name] = _("UNUSABLE: {reason}").format(reason=error)
+                    self._states[name] = _("UNUSABLE: {reason}").format(reason=told(error))
         self._show()
         self.panel.refresh()
 
@@ -73,7 +74,7 @@ class ModelsSection(Section):
             with self.panel.waiting():
                 info = add_bundle(Path(chosen))
         except CTQAError as error:
-            self.ui.modelsLabel.text = str(error)
+            self.ui.modelsLabel.text = told(error)
             return
         self._reload()
         self._states[info.name] = _("weights verified")
@@ -93,7 +94,7 @@ class ModelsSection(Section):
         try:
             remove_bundle(name)
         except CTQAError as error:
-            self.ui.modelsLabel.text = str(error)
+            self.ui.modelsLabel.text = told(error)
             return
         self._reload()
         self._show()
@@ -117,7 +118,7 @@ class ModelsSection(Section):
 
     def _on_row(self) -> None:
         name, button = self._chosen(), self.ui.removeModelButton
-        reason = why_not_removable(self._folders[name]) if name else _("Choose a model in the list first.")
+        reason = said(why_not_removable(self._folders[name])) if name else _("Choose a model in the list first.")
         button.enabled = not reason
         button.toolTip = reason or _("Delete the chosen model from this computer")
         if not name:

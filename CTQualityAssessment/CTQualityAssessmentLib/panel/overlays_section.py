@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
 from CTQualityAssessmentLib.mrml.assessment_nodes import overlay_ids
 from CTQualityAssessmentLib.mrml.layers import hide_overlays, set_overlay_opacity, show_overlay
-from CTQualityAssessmentLib.mrml.overlays import NO_VALUE
+from CTQualityAssessmentLib.mrml.overlays import map_words, set_overlay_threshold, shown_map
 from CTQualityAssessmentLib.panel.parameters import PLAIN, QUALITY
 from CTQualityAssessmentLib.panel.section import Section
 from CTQualityAssessmentLib.results import MAP_KINDS, MAX_SCORE, map_of_title
+from CTQualityAssessmentLib.translation import said
 
 if TYPE_CHECKING:
     from CTQualityAssessmentLib.panel.panel import Panel
-
-_EVERYTHING = float(np.finfo(np.float32).max)
 
 
 class OverlaysSection(Section):
@@ -46,7 +44,7 @@ class OverlaysSection(Section):
         if nodes is None or self.panel.results.other_time_point() is not None:
             return {}  # colours of one time point over the image of another would mislead
         quality = {QUALITY: nodes.quality} if nodes.quality is not None else {}
-        return quality | {node.GetName(): node for node in nodes.attention}
+        return quality | {shown_map(node): node for node in nodes.attention}
 
     def current(self) -> slicer.vtkMRMLScalarVolumeNode | None:
         """The overlay that is chosen and there."""
@@ -68,7 +66,7 @@ class OverlaysSection(Section):
             self._filling = True
             ui.overlayCombo.clear()
             for name in names:
-                text = {PLAIN: _("None (plain image)"), QUALITY: _("Quality")}.get(name, name)
+                text = {PLAIN: _("None (plain image)"), QUALITY: _("Quality")}.get(name, map_words(name))
                 ui.overlayCombo.addItem(text, name)
             self._filling = False
         current = self.current()
@@ -82,7 +80,7 @@ class OverlaysSection(Section):
         kind = map_of_title(chosen)
         ui.attentionNoteLabel.visible = kind is not None
         if kind is not None:
-            ui.attentionNoteLabel.text = MAP_KINDS[kind[0]].note
+            ui.attentionNoteLabel.text = said(MAP_KINDS[kind[0]].note)
         shown = (self.input, chosen, current, bool(ui.legendCheck.checked), tuple(overlays.values()))
         if shown != self._shown:
             self._shown = shown
@@ -127,14 +125,10 @@ class OverlaysSection(Section):
         current = self.current()
         if self._filling or current is None:
             return
-        if self._is_quality(current):
-            # At the end of the scale nothing is hidden, also not a score that was rounded up to it.
-            current.GetDisplayNode().SetThreshold(NO_VALUE / 2, float(value) if value < MAX_SCORE else _EVERYTHING)
-        else:
-            current.GetDisplayNode().SetThreshold(float(value), _EVERYTHING)
+        set_overlay_threshold(current, float(value), self._is_quality(current))
 
 
 def _map_word(overlay: slicer.vtkMRMLScalarVolumeNode) -> str:
     """What an overlay shows, in a word."""
-    named = map_of_title(overlay.GetName())
-    return MAP_KINDS[named[0]].title if named else overlay.GetName()
+    named = map_of_title(shown_map(overlay))
+    return said(MAP_KINDS[named[0]].title) if named else overlay.GetName()

@@ -24,19 +24,27 @@ from CTQualityAssessmentLib.mrml.time_series import sequence_of
 from CTQualityAssessmentLib.panel.assess_section import AssessSection
 from CTQualityAssessmentLib.panel.compare_section import CompareSection
 from CTQualityAssessmentLib.panel.denoise_section import DenoiseSection
+from CTQualityAssessmentLib.panel.findings_section import FindingsSection
 from CTQualityAssessmentLib.panel.measures_section import MeasuresSection
 from CTQualityAssessmentLib.panel.models_section import ModelsSection
 from CTQualityAssessmentLib.panel.overlays_section import OverlaysSection
 from CTQualityAssessmentLib.panel.parameters import PLAIN, QUALITY, PanelParameters, tie_widgets, wrap_parameters
+from CTQualityAssessmentLib.panel.removal_section import RemovalSection
 from CTQualityAssessmentLib.panel.report_section import ReportSection
 from CTQualityAssessmentLib.panel.results_section import TIME_POINT, ResultsSection
 from CTQualityAssessmentLib.panel.shortcuts import NEXT_WORST, PLAIN_IMAGE, PREVIOUS_WORST, Shortcuts
+from CTQualityAssessmentLib.panel.slice_jumps import SliceJumps
+from CTQualityAssessmentLib.panel.view_texts import ViewTexts
 from CTQualityAssessmentLib.panel.volume_section import VolumeSection
+from CTQualityAssessmentLib.panel.watching import Watching
+from CTQualityAssessmentLib.translation import told
 
 if TYPE_CHECKING:
     from types import SimpleNamespace
 
     from CTQualityAssessmentLib.panel.run import RunEnd
+
+_VIEWS = ("vtkMRMLSliceNode", "vtkMRMLSliceCompositeNode")
 
 
 class Panel(VTKObservationMixin):
@@ -58,13 +66,16 @@ class Panel(VTKObservationMixin):
         self._resources = resources
         self._gui_tag: Any = None
         self._entered = self._refreshing = self._stale = False
-        self._browser: slicer.vtkMRMLSequenceBrowserNode | None = None
+        self.jumps, self.texts = SliceJumps(self), ViewTexts(self)
+        self.watching = Watching(lambda: self.texts.show(), lambda: self.findings.place(), lambda: self.refresh())
         self.volume = VolumeSection(self)
         self.measures = MeasuresSection(self)
         self.assess = AssessSection(self)
         self.denoise = DenoiseSection(self)
+        self.findings = FindingsSection(self)
         self.compare = CompareSection(self)
         self.results = ResultsSection(self)
+        self.removal = RemovalSection(self)
         self.overlays = OverlaysSection(self)
         self.report = ReportSection(self)
         self.models = ModelsSection(self)
@@ -75,14 +86,16 @@ class Panel(VTKObservationMixin):
             self.results,
             self.overlays,
             self.denoise,
+            self.findings,
             self.compare,
+            self.removal,
             self.report,
             self.models,
         )
         self._shortcuts = Shortcuts(
             {
-                NEXT_WORST: lambda: self.results.step_rank(1),
-                PREVIOUS_WORST: lambda: self.results.step_rank(-1),
+                NEXT_WORST: lambda: self.jumps.step_rank(1),
+                PREVIOUS_WORST: lambda: self.jumps.step_rank(-1),
                 PLAIN_IMAGE: self.toggle_plain_image,
             }
         )
@@ -101,17 +114,17 @@ class Panel(VTKObservationMixin):
         self._entered = True
         self.connect_parameters()
         self._shortcuts.add(slicer.util.mainWindow())
-        self._observe_views()
+        self.watching.watch_views()
         self.refresh()
 
     def exit(self) -> None:
         """The user went to another module: overlays stay, our text and keys go, a run goes on."""
         self._entered = False
         self._shortcuts.remove()
-        self.removeObservers(self._on_view_modified)
-        self._ignore_browser()
+        self.watching.ignore_views()
+        self.watching.ignore_sequence()
         self.compare.stop_flicker()
-        self.results.clear_views()
+        self.texts.clear()
         self.disconnect_parameters()
 
     def cleanup(self) -> None:
@@ -156,11 +169,20 @@ class Panel(VTKObservationMixin):
             return
         self._refreshing = True
         try:
-            self._observe_browser()
+            self.watching.watch_sequence_of(self.results.input)
             for section in self._sections:
                 section.refresh()
         finally:
             self._refreshing = False
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """What happens to the scene in here is looked at once, by who caused it, and not node by node."""
+        before, self._refreshing = self._refreshing, True
+        try:
+            yield
+        finally:
+            self._refreshing, self._stale = before, False
 
     # --- what happens ---------------------------------------------------------------------------------------------
 
@@ -173,6 +195,7 @@ class Panel(VTKObservationMixin):
         """A run ended: keep the measures with its result, and show it if its volume is still the chosen one."""
         if end.nodes is not None:
             node = end.nodes.volume
+            self.results.keep(end.nodes, end.assessment)
             measures = self.measures.measuring.known(node) if node is not None else None
             if measures is not None:
                 add_measures(slicer.mrmlScene, node, measures)
@@ -191,7 +214,7 @@ class Panel(VTKObservationMixin):
         try:
             yield
         except CTQAError as error:
-            self.ui.statusLabel.text = str(error)
+            self.ui.statusLabel.text = told(error)
         except Exception as error:
             logging.exception("CTQualityAssessment: unexpected fault")
             self.ui.statusLabel.text = _("An unexpected fault ({kind}); the Python console shows where.").format(
@@ -227,7 +250,7 @@ class Panel(VTKObservationMixin):
         self.compare.run.abandon()
         self.compare.forget()
         self.measures.measuring.forget_job()
-        self._ignore_browser()
+        self.watching.ignore_sequence()
         self.disconnect_parameters()
         self.results.forget()
         self.denoise.forget()
@@ -235,14 +258,14 @@ class Panel(VTKObservationMixin):
     def _on_scene_replaced(self, caller: object, event: object) -> None:
         if self._entered:
             self.connect_parameters()
-            self.removeObservers(self._on_view_modified)
-            self._observe_views()
+            self.watching.ignore_views()
+            self.watching.watch_views()
             self.refresh()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _on_node_added(self, caller: object, event: object, node: slicer.vtkMRMLNode) -> None:
-        if self._entered and node is not None and node.IsA("vtkMRMLSliceNode"):  # of a layout that is shown first
-            self._observe_views()
+        if self._entered and node is not None and node.GetClassName() in _VIEWS:  # of a layout that is shown first
+            self.watching.watch_views()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _on_node_about_to_be_removed(self, caller: object, event: object, node: slicer.vtkMRMLNode) -> None:
@@ -253,8 +276,8 @@ class Panel(VTKObservationMixin):
             self.compare.run.cancel()
         if self.compare.flicker.concerns(node):
             self.compare.stop_flicker()
-        if node is not None and self._entered and self._is_result(node):
-            # Somebody takes a part of a result away by hand: look again once it is gone.
+        if node is not None and self._entered and (node.IsA("vtkMRMLScalarVolumeNode") or self._is_result(node)):
+            # Somebody takes a volume, or a part of a result, away by hand: look again once it is gone.
             self._stale = True
 
     def _on_node_removed(self, caller: object, event: object) -> None:
@@ -265,29 +288,6 @@ class Panel(VTKObservationMixin):
     def _is_result(self, node: slicer.vtkMRMLNode) -> bool:
         owners = (self.results.nodes, self.results.time, self.denoise.nodes)
         return any(node is one for owner in owners if owner is not None for one in owner.made())
-
-    def _observe_browser(self) -> None:
-        """Notice when another time point of the chosen volume comes into view."""
-        sequence = sequence_of(slicer.mrmlScene, self.results.input)
-        browser = sequence.browser if sequence is not None else None
-        if browser is not self._browser:
-            self._ignore_browser()
-            self._browser = browser
-            if browser is not None:
-                self.addObserver(browser, vtk.vtkCommand.ModifiedEvent, self._on_parameters_modified)
-
-    def _ignore_browser(self) -> None:
-        if self._browser is not None:
-            self.removeObserver(self._browser, vtk.vtkCommand.ModifiedEvent, self._on_parameters_modified)
-            self._browser = None
-
-    def _observe_views(self) -> None:
-        for node in nodes_of_class(slicer.mrmlScene, "vtkMRMLSliceNode"):
-            if not self.hasObserver(node, vtk.vtkCommand.ModifiedEvent, self._on_view_modified):
-                self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._on_view_modified)
-
-    def _on_view_modified(self, caller: object, event: object) -> None:
-        self.results.label_views()
 
 
 def _first_volume() -> slicer.vtkMRMLScalarVolumeNode | None:

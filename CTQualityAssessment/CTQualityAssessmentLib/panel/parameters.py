@@ -32,6 +32,8 @@ class PanelParameters:
         compareVolume: the volume that is compared with the input.
         denoiserName: name of a denoiser's bundle; empty for the default one.
         strengthSoftTissue, strengthLung, strengthBone: share of the denoising that is kept, 0 to 1.
+        findLesions, compareScores: what to look at after denoising besides what is always looked at.
+        boxes: whether the lesion detector's boxes are drawn.
     """
 
     inputVolume: slicer.vtkMRMLScalarVolumeNode
@@ -49,6 +51,9 @@ class PanelParameters:
     strengthSoftTissue: Annotated[float, WithinRange(0.0, 1.0)] = 1.0
     strengthLung: Annotated[float, WithinRange(0.0, 1.0)] = 1.0
     strengthBone: Annotated[float, WithinRange(0.0, 1.0)] = 1.0
+    findLesions: bool = False
+    compareScores: bool = False
+    boxes: bool = True
 
 
 def wrap_parameters(node: slicer.vtkMRMLScriptedModuleNode) -> PanelParameters:

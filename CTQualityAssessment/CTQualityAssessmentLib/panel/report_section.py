@@ -20,6 +20,7 @@ from CTQualityAssessmentLib.reporting.json_file import write_json
 from CTQualityAssessmentLib.reporting.measures_file import write_measures
 from CTQualityAssessmentLib.reporting.web_page import write_web_page
 from CTQualityAssessmentLib.results import VolumeAssessment
+from CTQualityAssessmentLib.translation import told, untranslated
 
 if TYPE_CHECKING:
     from CTQualityAssessmentLib.panel.panel import Panel
@@ -57,7 +58,7 @@ class ReportSection(Section):
         try:
             written = export_report(assessment, Path(folder), measures, self._denoising())
         except CTQAError as error:
-            self.ui.reportStatusLabel.text = str(error)
+            self.ui.reportStatusLabel.text = told(error)
             return
         self.ui.reportStatusLabel.text = _("Written: {names}").format(names=", ".join(written))
 
@@ -81,7 +82,8 @@ def export_report(
     Raises:
         OutputFolderError: the folder cannot be written.
     """
-    with result_folder(folder) as scratch:
+    # The files are for everybody: in the words of the README, whatever language the window speaks.
+    with untranslated(), result_folder(folder) as scratch:
         if assessment is not None:
             write_csv(scratch / "slices.csv", assessment)
             write_json(scratch / "assessment.json", assessment)

@@ -3,57 +3,39 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import qt
 import slicer
 from slicer.i18n import tr as _
 
-from CTQualityAssessmentLib.assessment.body import body_mask
-from CTQualityAssessmentLib.assessment.volume_scoring import fill_assessment
 from CTQualityAssessmentLib.errors import CTQAError
-from CTQualityAssessmentLib.mrml.assessment_nodes import AssessmentNodes, add_assessment
+from CTQualityAssessmentLib.mrml.assessment_nodes import AssessmentNodes, assessment_steps
 from CTQualityAssessmentLib.mrml.live_scores import LiveScores
-from CTQualityAssessmentLib.mrml.volume_nodes import ijk_to_ras, ijk_to_world
-from CTQualityAssessmentLib.panel.volume_facts import acquisition_facts
-from CTQualityAssessmentLib.panel.voxel_transfer import VoxelTransfer
+from CTQualityAssessmentLib.mrml.removal import remove_nodes
+from CTQualityAssessmentLib.panel.assess_job import AssessJob, RunRequest
 from CTQualityAssessmentLib.panel.worker_process import WorkerProcess
-from CTQualityAssessmentLib.panel.worker_run import Job, OnProgress, WorkerRun
-from CTQualityAssessmentLib.results import Refusal, SliceAssessment, VolumeAssessment
-from CTQualityAssessmentLib.volume import Volume
-from CTQualityAssessmentLib.worker.exchange import read_result
-from CTQualityAssessmentLib.worker.protocol import AssessRequest
+from CTQualityAssessmentLib.panel.worker_run import STEP_MS, OnProgress, WorkerRun
+from CTQualityAssessmentLib.results import VolumeAssessment
+from CTQualityAssessmentLib.translation import said, told
+from CTQualityAssessmentLib.worker.exchange import result_steps
 
 #: A cancelled worker that has no slice yet (torch may be loading) is stopped after this, one with slices after that.
 PATIENCE_EMPTY_S, PATIENCE_S = 1.0, 10.0
+#: A step goes on for so long, and then lets the window answer.
+_STEP_S = 0.02
 
 
-@dataclass(frozen=True)
-class RunRequest:
-    """What the user chose: the volume and how to assess it.
-
-    ``time_point`` is a volume of the sequence whose proxy ``node`` is: its voxels are assessed instead, and the result
-    is handed back without nodes.
-    """
-
-    node: slicer.vtkMRMLScalarVolumeNode
-    model: str
-    device: str
-    attention_stages: tuple[int, ...]
-    time_point: slicer.vtkMRMLScalarVolumeNode | None = None
-
-    @property
-    def source(self) -> slicer.vtkMRMLScalarVolumeNode:
-        """The node that holds the voxels."""
-        return self.time_point if self.time_point is not None else self.node
+#: Steps that give an assessment, and without its maps as JSON where that is known.
+Result = Generator[None, None, "tuple[VolumeAssessment, str | None]"]
 
 
 @dataclass(frozen=True)
 class RunEnd:
-    """How a run ended: with nodes (of a time point: with its assessment), or with a sentence for the user, or both."""
+    """How a run ended: with an assessment and (unless of a time point) its nodes, or with a sentence for the user."""
 
     nodes: AssessmentNodes | None = None
     message: str = ""
@@ -62,72 +44,7 @@ class RunEnd:
     abandoned: bool = False
 
 
-class _AssessJob(Job):
-    """A volume that is being assessed."""
-
-    def __init__(self, request: RunRequest) -> None:
-        super().__init__(request.node)
-        self.request = request
-        self.live = LiveScores(request.node.GetScene())
-        self.unshown = False
-        self.begun: VolumeAssessment | None = None
-        self.found: dict[int, SliceAssessment] = {}
-        self._volume: Volume | None = None
-
-    def open(self) -> None:
-        super().open()
-        node, parent = self.request.node, None
-        if self.request.time_point is not None:
-            # The nodes of a sequence have no parent transform; that of the proxy holds for all of them.
-            parent = ijk_to_world(node) @ np.linalg.inv(ijk_to_ras(node))
-        self.transfers = [VoxelTransfer(self.request.source, self.file("hu"), parent)]
-
-    def message(self) -> dict[str, Any]:
-        facts = acquisition_facts(self.request.node)[0]
-        self._volume = self.transfers[0].volume(facts)
-        self._slices = self._volume.canonical_slices()
-        self._body = np.zeros(self._slices.hu.shape, dtype=bool)
-        return AssessRequest(
-            id=self.id,
-            folder=str(self.path),
-            model=self.request.model or None,
-            device=self.request.device,
-            attention_stages=list(self.request.attention_stages),
-            preview=True,
-            **self.transfers[0].described(facts),
-        ).to_message()
-
-    def release(self) -> None:
-        super().release()
-        self._volume = self._slices = None
-
-    def add(self, found: dict[str, Any]) -> None:
-        """Take in a slice, once: after a lack of memory the worker starts again from the first."""
-        index = found["index"]
-        if index in self.found:
-            return
-        refusal = Refusal(**found["refusal"]) if found["refusal"] else None
-        lists = {name: tuple(found[name]) for name in ("centre_ras", "distribution")}
-        self.found[index] = SliceAssessment(**{**found, **lists, "refusal": refusal})
-        self.live.append(self.found[index])
-        self.unshown = True
-        if found["score"] is not None:
-            # Here, slice by slice, because the bodies of a whole volume at once would freeze the window for seconds.
-            rows_mm, columns_mm = (float(np.linalg.norm(self._slices.ijk_to_ras[:3, axis])) for axis in (1, 0))
-            self._body[index] = body_mask(self._slices.hu[index], (rows_mm, columns_mm))
-
-    def so_far(self) -> VolumeAssessment | None:
-        """What came before the worker fell silent, without attention maps; None before the first slice."""
-        if self.begun is None or not self.found:
-            return None
-        return fill_assessment(self.begun, self._volume, self.found)
-
-    def body(self) -> np.ndarray:
-        """``(n, rows, columns)``, True inside the patient, on the scored slices."""
-        return self._body
-
-
-class AssessmentRun(WorkerRun[_AssessJob]):
+class AssessmentRun(WorkerRun[AssessJob]):
     """Runs one volume at a time and reports by callbacks.
 
     Args:
@@ -165,7 +82,7 @@ class AssessmentRun(WorkerRun[_AssessJob]):
         """Hand a volume to the worker."""
         self.worker.start()  # it loads while the voxels are written
         self._on_progress(0, 0, _("Starting"), None)
-        self.begin(_AssessJob(request))
+        self.begin(AssessJob(request))
 
     def cancel(self) -> None:
         """Stop at the next slice and keep what is there; a worker that does not answer is stopped, its slices kept."""
@@ -190,35 +107,42 @@ class AssessmentRun(WorkerRun[_AssessJob]):
         self.abandon()
         self.give_back()
 
-    def received(self, job: _AssessJob, kind: str, message: dict[str, Any]) -> None:
+    def received(self, job: AssessJob, kind: str, message: dict[str, Any]) -> None:
         """A message of the worker."""
         if kind == "progress" and job.cancelled_at is None:
-            self._on_progress(message["done"], message["total"], message["message"], message["eta_s"])
+            self._on_progress(message["done"], message["total"], said(message["message"]), message["eta_s"])
         elif kind == "begun":
             job.begun = VolumeAssessment.from_dict(message["assessment"])
         elif kind == "slice":
             job.add(message["slice"])
         elif kind == "note" and job.cancelled_at is None:
-            self._on_progress(0, 0, message["text"], None)
+            self._on_progress(0, 0, said(message["text"]), None)
         elif kind == "done":
-            self._read_result(job)
+            self._conclude(job, result_steps(job.path))
         elif kind == "error":
             cancelled = message["kind"] == "cancelled"
-            text = _("Cancelled.") if cancelled else f"{message['problem']} {message['advice']}"
+            text = _("Cancelled.") if cancelled else f"{said(message['problem'])} {said(message['advice'])}"
             self._end(RunEnd(message=text, log="" if cancelled else self.worker.log))
 
-    def failed(self, job: _AssessJob, message: str) -> None:
+    def failed(self, job: AssessJob, message: str) -> None:
         """The voxels could not be handed over."""
         self._end(RunEnd(message=message))
 
-    def lost(self, job: _AssessJob) -> None:
-        """The worker ended."""
+    def lost(self, job: AssessJob) -> None:
+        """The worker ended; what it had finished by then is kept."""
+        if job.ending is not None:
+            return
         message = _("The worker process ended unexpectedly; nothing was kept.")
         advice = _("Assess again; if it happens again, close other programs, because memory may be short.")
         self._end(RunEnd(message=f"{message} {advice}", log=self.worker.log))
 
-    def watch(self, job: _AssessJob) -> None:
-        """Show new rows, a few times a second, and lose patience with a worker that does not stop."""
+    def watch(self, job: AssessJob) -> None:
+        """Show new rows, a few times a second, draw what came, and lose patience with a worker that does not stop."""
+        if job.ending is not None:
+            self._go_on(job)
+            return
+        if job.begun is not None:
+            self._draw(job)
         if job.unshown:
             job.unshown = False
             job.live.show()
@@ -228,34 +152,79 @@ class AssessmentRun(WorkerRun[_AssessJob]):
             if waited > (PATIENCE_S if job.found else PATIENCE_EMPTY_S):
                 self.worker.retire()
                 kept = job.so_far()
-                if kept is not None:
-                    self._show_result(job, kept)
-                else:
+                if kept is None:
                     self._end(RunEnd(message=_("Cancelled; nothing was kept.")))
+                else:
+                    self._conclude(job, _known(kept))
 
-    def _read_result(self, job: _AssessJob) -> None:
+    def _draw(self, job: AssessJob) -> None:
+        """Draw what came, a little; what cannot be read ends the run where its result is read."""
+        with suppress(CTQAError):
+            _for_a_moment(job.draw())
+
+    def _conclude(self, job: AssessJob, result: Result) -> None:
+        """Read the result and put it into the scene, in steps that the timer takes."""
+        job.ending = self._ending(job, result)
+        self._timer.start(STEP_MS)
+
+    def _go_on(self, job: AssessJob) -> None:
         try:
-            self._show_result(job, read_result(job.path))
+            end = _for_a_moment(job.ending)
         except CTQAError as error:
-            self._end(RunEnd(message=str(error)))
+            end = RunEnd(message=told(error))
+        if end is not None:
+            self._end(end)
 
-    def _show_result(self, job: _AssessJob, assessment: VolumeAssessment) -> None:
+    def _ending(self, job: AssessJob, result: Result) -> Generator[None, None, RunEnd]:
         node = job.request.node
+        dropped = RunEnd(message=_("The volume changed during the run, so its result was dropped."))
+        assessment, text = yield from result
         if node.GetScene() is None or job.transfers[0].changed():
-            self._end(RunEnd(message=_("The volume changed during the run, so its result was dropped.")))
-            return
+            return dropped
         if job.request.time_point is not None:
-            self._end(RunEnd(assessment=assessment))
-            return
+            return RunEnd(assessment=assessment)
+        yield from job.draw()
         message = ""
         if assessment.partial:
             message = _("Cancelled: {done} of {total} slices were assessed before.").format(
                 done=len(job.found), total=len(assessment.slices)
             )
-        self._end(RunEnd(add_assessment(node.GetScene(), node, assessment, job.body()), message))
+        steps = assessment_steps(node.GetScene(), node, assessment, job.quality(), text)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as last:
+                nodes = last.value
+                break
+            yield
+            if job.transfers[0].changed():  # somebody may work on with the volume in between
+                return dropped
+        try:
+            yield  # the panel shows it in an event of its own
+        except GeneratorExit:  # the scene or the volume went in between
+            remove_nodes(node.GetScene() or slicer.mrmlScene, nodes.made())
+            raise
+        return RunEnd(nodes, message, assessment=assessment)
 
     def _end(self, end: RunEnd) -> None:
         job = self.finish()
         if job is not None:
             job.live.remove()
             self._on_end(end)
+
+
+def _known(assessment: VolumeAssessment) -> Result:
+    yield
+    return assessment, None
+
+
+def _for_a_moment(steps: Generator[None, None, RunEnd | None]) -> RunEnd | None:
+    """Take steps until the window should answer; what the last one gives, None before it."""
+    end = time.monotonic() + _STEP_S
+    try:
+        while True:
+            next(steps)
+            if time.monotonic() >= end:
+                return None
+    except StopIteration as last:
+        return last.value

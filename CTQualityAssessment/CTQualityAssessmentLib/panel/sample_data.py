@@ -16,7 +16,6 @@ from CTQualityAssessmentLib.volume import AcquisitionFacts
 from CTQualityAssessmentLib.windows import WINDOWS
 
 SAMPLE_NAME = "CTQAPhantom"
-_CATEGORY = "CT Quality Assessment"
 _FILE = "CTQA-phantom.nrrd"
 
 
@@ -39,7 +38,7 @@ def register_sample(resources: Path) -> None:
     if not sample_file(resources).is_file():
         return
     SampleData.SampleDataLogic.registerCustomSampleDataSource(
-        category=_CATEGORY,
+        category=_("CT Quality Assessment"),
         sampleName=SAMPLE_NAME,
         uris=sample_file(resources).as_uri(),  # a bare path is not taken
         fileNames=_FILE,

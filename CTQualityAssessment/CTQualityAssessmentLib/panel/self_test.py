@@ -81,19 +81,19 @@ class PanelSelfTest:
         before = len(nodes_of_class(slicer.mrmlScene, "vtkMRMLNode"))
         slicer.util.getModuleWidget(_MODULE).logic.show(node, made_up_assessment(volume))
         panel.refresh()
-        self.assertEqual(panel.results.table.GetNumberOfRows(), volume.slice_count)
+        self.assertEqual(panel.results.views.table.GetNumberOfRows(), volume.slice_count)
         self.assertIn("of 4", panel.ui.verdictLabel.text)
-        panel.results.jump_to_rank(0)
-        self.assertEqual(panel.results.current_slice(), 4)
-        panel.results.step_rank(1)
-        self.assertEqual(panel.results.current_slice(), 3)
+        panel.jumps.jump_to_rank(0)
+        self.assertEqual(panel.jumps.current_slice(), 4)
+        panel.jumps.step_rank(1)
+        self.assertEqual(panel.jumps.current_slice(), 3)
         foregrounds = [v.GetForegroundVolumeID() for v in nodes_of_class(slicer.mrmlScene, "vtkMRMLSliceCompositeNode")]
         self.assertIn(panel.results.nodes.quality.GetID(), foregrounds)
         panel.overlays.choose(PLAIN)
         self.assertFalse(
             any(v.GetForegroundVolumeID() for v in nodes_of_class(slicer.mrmlScene, "vtkMRMLSliceCompositeNode"))
         )
-        panel.results.remove()
+        panel.removal.remove()
         self.assertEqual(len(nodes_of_class(slicer.mrmlScene, "vtkMRMLNode")), before)
         self.assertEqual(panel.ui.verdictLabel.text, "")
 
@@ -118,7 +118,7 @@ class PanelSelfTest:
             self.assertTrue(composite.GetLinkedControl())
         panel.ui.usualLayoutButton.click()
         self.assertEqual(manager.layout, before)
-        panel.results.remove()
+        panel.removal.remove()
         self.assertEqual(find_differences(slicer.mrmlScene, panel.parameters.inputVolume), [])
 
     def test_the_sample_is_registered_and_loads(self) -> None:
@@ -158,7 +158,7 @@ class PanelSelfTest:
         self.assertIsNotNone(panel.denoise.nodes, panel.ui.denoiseStatusLabel.text)
         self.assertTrue((slicer.util.arrayFromVolume(node) == hu).all())
         self.assertEqual(slicer.util.arrayFromVolume(panel.denoise.nodes.volume).shape, hu.shape)
-        panel.results.remove()
+        panel.removal.remove()
         self.assertIsNone(panel.denoise.nodes)
 
 

@@ -23,6 +23,7 @@ from CTQualityAssessmentLib.mrml.volume_nodes import (
 )
 from CTQualityAssessmentLib.reading.hounsfield import judge, sample
 from CTQualityAssessmentLib.reporting.words import FACT_LABELS, fact_text
+from CTQualityAssessmentLib.translation import said, told
 from CTQualityAssessmentLib.volume import AcquisitionFacts, Volume
 
 #: Fewer slices than this are a scout or a single image.
@@ -31,6 +32,8 @@ _AXES = "ijk"
 #: So many are enough to tell whether values can be HU.
 _LOOKED_AT = 32
 _FACTS = "CTQA.facts"
+#: Planes of voxels whose values are looked at, at most about so many.
+_PLANES = 40
 
 
 @dataclass(frozen=True)
@@ -48,21 +51,22 @@ def volume_facts(node: slicer.vtkMRMLScalarVolumeNode) -> VolumeFacts:
         check_scalar_volume(node)
         matrix, axis = node_grid(node)
     except CTQAError as error:
-        return VolumeFacts((), (), str(error))
+        return VolumeFacts((), (), told(error))
     facts, about_headers = acquisition_facts(node)
-    voxels, said = voxels_in(node.GetImageData()), node_warnings(node)
-    # One look at each voxel: this runs in the window, whenever a volume is chosen.
-    low, high = value_range(voxels)
+    voxels, of_node = voxels_in(node.GetImageData()), node_warnings(node)
+    # A look at each voxel of a large volume holds the window for a moment, whenever the volume is chosen.
+    looked_at = voxels[:: -(-len(voxels) // _PLANES)]
+    low, high = value_range(looked_at)
     if not np.isfinite([low, high]).all():
-        hu, about_voxels = settled_voxels(voxels)
-        (low, high), said = value_range(hu), [*about_voxels, *said]
+        hu, about_voxels = settled_voxels(looked_at)
+        (low, high), of_node = value_range(hu), [*about_voxels, *of_node]
     low, high = max(low, AIR_HU), max(high, AIR_HU)
     volume = Volume(np.broadcast_to(np.int16(0), voxels.shape), matrix, axis)  # of it only the grid is asked
-    lines = _describe(volume, low, high)
-    warnings = [*about_headers, *said, *_warnings(volume, voxels)]
+    lines = _describe(volume, low, high, len(looked_at) < len(voxels))
+    warnings = [*about_headers, *map(said, of_node), *_warnings(volume, voxels)]
     known = facts.known()
-    told = [f"{label} {fact_text(name, known)}" for name, label, _unit in FACT_LABELS if name in known]
-    return VolumeFacts((*lines, " · ".join(told)) if told else lines, tuple(warnings))
+    given = [f"{said(label)} {fact_text(name, known)}" for name, label, _unit in FACT_LABELS if name in known]
+    return VolumeFacts((*lines, " · ".join(given)) if given else lines, tuple(warnings))
 
 
 def keep_facts(node: slicer.vtkMRMLScalarVolumeNode, facts: AcquisitionFacts) -> None:
@@ -108,16 +112,17 @@ def acquisition_facts(node: slicer.vtkMRMLScalarVolumeNode) -> tuple[Acquisition
         return AcquisitionFacts(modality="CT"), tuple(warnings)
 
 
-def _describe(volume: Volume, low: float, high: float) -> tuple[str, ...]:
+def _describe(volume: Volume, low: float, high: float, sampled: bool) -> tuple[str, ...]:
     i, j, k = volume.spacing
     columns, rows, layers = reversed(volume.hu.shape)
+    values = _("{count} slices along {axis}, {low:g} to {high:g} HU")
+    if sampled:
+        values = _("{count} slices along {axis}, {low:g} to {high:g} HU in a sample of them")
     return (
         _("{columns} × {rows} × {layers} voxels of {i:.3g} × {j:.3g} × {k:.3g} mm").format(
             columns=columns, rows=rows, layers=layers, i=i, j=j, k=k
         ),
-        _("{count} slices along {axis}, {low:g} to {high:g} HU").format(
-            count=volume.slice_count, axis=_AXES[volume.acquisition_axis], low=low, high=high
-        ),
+        values.format(count=volume.slice_count, axis=_AXES[volume.acquisition_axis], low=low, high=high),
     )
 
 
@@ -142,7 +147,7 @@ def _about_units(voxels: NDArray[np.generic]) -> list[str]:
     values = np.concatenate([sample(plane) for plane in voxels[::step]])
     judgement = judge(values[np.isfinite(values)])
     if judgement.reason:
-        return [_("These values cannot be Hounsfield units: {reason}.").format(reason=judgement.reason)]
+        return [_("These values cannot be Hounsfield units: {reason}.").format(reason=said(judgement.reason))]
     if not judgement.has_air:
         return [_("There is no air near -1000 HU: the values may be clipped, shifted or no Hounsfield units.")]
     return []

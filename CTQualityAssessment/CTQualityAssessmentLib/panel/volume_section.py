@@ -61,9 +61,9 @@ def _facts(node: slicer.vtkMRMLScalarVolumeNode) -> VolumeFacts:
         return VolumeFacts((), (), _("This is a result of this module, not a CT. Choose the CT it was made from."))
     facts = volume_facts(node)
     if is_denoised(node) and not facts.refusal:
-        said = _(
+        praise = _(
             "This volume was denoised: the scorer never saw such images and rewards what takes noise away. A higher "
             "score is no proof of a better image."
         )
-        return replace(facts, warnings=(said, *facts.warnings))
+        return replace(facts, warnings=(praise, *facts.warnings))
     return facts

@@ -98,7 +98,10 @@ class VoxelTransfer:
         if image is self._image and image.GetMTime() == self._changed_at:
             return False
         voxels = voxels_in(image)
-        return voxels.shape != self._voxels.shape or self._sum(voxels) != self._checksum
+        if voxels.shape != self._voxels.shape or self._sum(voxels) != self._checksum:
+            return True
+        self._image, self._voxels, self._changed_at = image, voxels, image.GetMTime()  # asked again, it is known
+        return False
 
     def moved(self) -> bool:
         """Whether the node lies elsewhere in the world than its voxels did when they were written."""

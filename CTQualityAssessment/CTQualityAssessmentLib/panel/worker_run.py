@@ -15,6 +15,7 @@ from slicer.i18n import tr as _
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.panel.voxel_transfer import VoxelTransfer
 from CTQualityAssessmentLib.panel.worker_process import WorkerProcess
+from CTQualityAssessmentLib.translation import told
 
 #: Between two steps of a transfer, so that the window answers in between.
 STEP_MS = 5
@@ -189,7 +190,7 @@ class WorkerRun(Generic[J]):
                     return
             message = job.message()
         except CTQAError as error:
-            self.failed(job, str(error))
+            self.failed(job, told(error))
             return
         except OSError:
             problem = _("The volume could not be written for the worker.")

@@ -14,6 +14,9 @@ from CTQualityAssessmentLib.reading.errors import (
     ReadingCancelledError,
     TooLargeError,
 )
+from CTQualityAssessmentLib.translation import marks_of
+
+_ = marks_of(__file__)
 
 #: HU of air on the 12-bit scale. Scanners fill the area outside the reconstruction with -2000, -2048, -3024 or less;
 #: whatever lies below the scale becomes air, so that the same patient gives the same voxels on every scanner.
@@ -32,7 +35,7 @@ def check_size(rows: int, columns: int, slices: int) -> None:
         TooLargeError: more than 2^31 voxels (4 GiB as int16).
     """
     if rows * columns * slices > _MAX_VOXELS:
-        raise TooLargeError("2 billion voxels")
+        raise TooLargeError(_("2 billion voxels"))
 
 
 def store(values: NDArray[np.generic], out: NDArray[np.generic]) -> None:
@@ -74,17 +77,17 @@ def judge(values: NDArray[np.float32]) -> Judgement:
     if below.size > 0.01 * values.size:
         counts = np.unique(below, return_counts=True)[1]
         if np.sort(counts)[-2:].sum() < 0.8 * below.size:
-            return Judgement("many lie far below air", has_air)
+            return Judgement(_("many lie far below air"), has_air)
     inside = values[values >= -1200]
     if inside.size == 0:
-        return Judgement("all lie far below air", has_air)
+        return Judgement(_("all lie far below air"), has_air)
     low, high = np.percentile(inside, (0.1, 99))
     if low > -50:
-        return Judgement("none lies below water", has_air)
+        return Judgement(_("none lies below water"), has_air)
     if high > 4000:
-        return Judgement("many lie above 4000", has_air)
+        return Judgement(_("many lie above 4000"), has_air)
     if high - low < 200 and high > -900:
-        return Judgement("they span less than 200", has_air)
+        return Judgement(_("they span less than 200"), has_air)
     return Judgement(None, has_air)
 
 

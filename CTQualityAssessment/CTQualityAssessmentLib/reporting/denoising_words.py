@@ -6,6 +6,7 @@ import math
 
 from CTQualityAssessmentLib.denoising import LEAST_KEPT, DenoisingReport, Findings, Retention
 from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS, number_text
+from CTQualityAssessmentLib.translation import said
 
 DENOISING_DISCLAIMER = "A research tool, not a medical device. Look at the residual: it must show noise and no anatomy."
 
@@ -33,7 +34,7 @@ def measure_rows(report: DenoisingReport) -> list[tuple[str, str, str]]:
     """Name of each physical measure that one of the volumes has, before and after, in words."""
     words = {one.name: one for one in MEASURE_WORDS}
     return [
-        (words[name].label, number_text(words[name], pair.before), number_text(words[name], pair.after))
+        (said(words[name].label), number_text(words[name], pair.before), number_text(words[name], pair.after))
         for name, pair in (report.measures or {}).items()
         if pair.before is not None or pair.after is not None
     ]

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.scratch import one_at_a_time, scratch_folder
+from CTQualityAssessmentLib.translation import marks_of
+
+_ = marks_of(__file__)
 
 _PREFIX = ".ctqa-results-"
 
@@ -63,6 +66,6 @@ def writing() -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputFolderError(
-            f"The output folder cannot be written ({error.strerror or type(error).__name__}).",
-            "Choose with --out a folder that you may write to, that is not a file and whose disk has room.",
+            _("The output folder cannot be written ({reason}).").format(reason=error.strerror or type(error).__name__),
+            _("Choose with --out a folder that you may write to, that is not a file and whose disk has room."),
         ) from error

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from CTQualityAssessmentLib.measures import PhysicalMeasures, SliceMeasures, VolumeMeasures
+from CTQualityAssessmentLib.translation import marks_of, said, texts_of
+
+_, _mark = texts_of(__file__), marks_of(__file__)
 
 
 @dataclass(frozen=True)
@@ -21,71 +24,83 @@ class MeasureWords:
 MEASURE_WORDS: tuple[MeasureWords, ...] = (
     MeasureWords(
         "noise_hu",
-        "Global noise level",
+        _mark("Global noise level"),
         "HU",
         1,
-        "The local standard deviation that soft tissue has most often. Lower is quieter; a sharper kernel or a thinner "
-        "slice raises it at the same dose.",
+        _mark(
+            "The local standard deviation that soft tissue has most often. Lower is quieter; a sharper kernel or a "
+            "thinner slice raises it at the same dose."
+        ),
     ),
     MeasureWords(
         "snr",
-        "SNR of muscle",
+        _mark("SNR of muscle"),
         "",
         1,
-        "Mean HU of soft tissue in the range of muscle over the noise. Higher is better.",
+        _mark("Mean HU of soft tissue in the range of muscle over the noise. Higher is better."),
     ),
     MeasureWords(
         "cnr",
-        "CNR of muscle to fat",
+        _mark("CNR of muscle to fat"),
         "",
         1,
-        "Difference between muscle and fat over the noise. Higher is better; it can be compared between scans.",
+        _mark("Difference between muscle and fat over the noise. Higher is better; it can be compared between scans."),
     ),
     MeasureWords(
         "nps_peak_per_mm",
-        "NPS peak frequency",
+        _mark("NPS peak frequency"),
         "1/mm",
         2,
-        "Where the noise power spectrum is highest. Lower means coarser grain; a drop at equal kernel points to "
-        "iterative or learned reconstruction.",
+        _mark(
+            "Where the noise power spectrum is highest. Lower means coarser grain; a drop at equal kernel points to "
+            "iterative or learned reconstruction."
+        ),
     ),
     MeasureWords(
         "nps_mean_per_mm",
-        "NPS mean frequency",
+        _mark("NPS mean frequency"),
         "1/mm",
         2,
-        "Average frequency of the noise: its texture as one figure. Anatomy inside the regions lowers it.",
+        _mark("Average frequency of the noise: its texture as one figure. Anatomy inside the regions lowers it."),
     ),
     MeasureWords(
         "edge_10_90_mm",
-        "Edge sharpness (10-90 %)",
+        _mark("Edge sharpness (10-90 %)"),
         "mm",
         2,
-        "Distance over which the skin's edge rises from 10 % to 90 %. Smaller is sharper; slanted skin widens it in "
-        "thick slices.",
+        _mark(
+            "Distance over which the skin's edge rises from 10 % to 90 %. Smaller is sharper; slanted skin widens it "
+            "in thick slices."
+        ),
     ),
     MeasureWords(
         "streak_index",
-        "Streak index",
+        _mark("Streak index"),
         "",
         2,
-        "Noise of the open air beside the patient over that of soft tissue. About 0.5 without streaks, whatever the "
-        "dose; over about 0.8 streaks reach beyond the skin.",
+        _mark(
+            "Noise of the open air beside the patient over that of soft tissue. About 0.5 without streaks, whatever "
+            "the dose; over about 0.8 streaks reach beyond the skin."
+        ),
     ),
     MeasureWords(
         "water_equivalent_diameter_mm",
-        "Water-equivalent diameter",
+        _mark("Water-equivalent diameter"),
         "mm",
         0,
-        "Diameter of the water cylinder that attenuates like the patient (AAPM Report 220). Larger patients are "
-        "noisier at equal dose.",
+        _mark(
+            "Diameter of the water cylinder that attenuates like the patient (AAPM Report 220). Larger patients are "
+            "noisier at equal dose."
+        ),
     ),
     MeasureWords(
         "ssde_mgy",
-        "SSDE",
+        _mark("SSDE"),
         "mGy",
         1,
-        "Size-specific dose estimate (AAPM Reports 204 and 220): dose to a patient of this size, not to a phantom.",
+        _mark(
+            "Size-specific dose estimate (AAPM Reports 204 and 220): dose to a patient of this size, not to a phantom."
+        ),
     ),
 )
 
@@ -97,16 +112,19 @@ def value_text(words: MeasureWords, measured: SliceMeasures | VolumeMeasures) ->
 
 def number_text(words: MeasureWords, value: float | None) -> str:
     """A number in the figure's decimals and unit."""
-    return "n/a" if value is None else f"{value:.{words.decimals}f} {words.unit}".strip()
+    return _("n/a") if value is None else f"{value:.{words.decimals}f} {words.unit}".strip()
 
 
 def reason_text(words: MeasureWords, measures: PhysicalMeasures) -> str | None:
     """Why the volume has no such figure; None where it has one."""
     code = measures.volume.missing.get(words.name)
-    return None if code is None else measures.reasons[code]
+    return None if code is None else said(measures.reasons[code])
 
 
 def range_text(words: MeasureWords, measured: VolumeMeasures) -> str:
     """From the 10th to the 90th percentile of the slices, for example "9.1 to 12.4"; empty where there is none."""
     limits = measured.slice_percentiles.get(words.name)
-    return "" if limits is None else " to ".join(f"{value:.{words.decimals}f}" for value in limits)
+    if limits is None:
+        return ""
+    low, high = (f"{value:.{words.decimals}f}" for value in limits)
+    return _("{low} to {high}").format(low=low, high=high)

@@ -7,25 +7,28 @@ from typing import Any
 
 from CTQualityAssessmentLib.measures import PhysicalMeasures
 from CTQualityAssessmentLib.results import FAIR_SCORE, MAP_KINDS, AttentionMap, VolumeAssessment, grade
+from CTQualityAssessmentLib.translation import marks_of, said, texts_of
 
-DISCLAIMER = "A research tool, not a medical device; do not judge denoised images by this score alone."
+_, _mark = texts_of(__file__), marks_of(__file__)
+
+DISCLAIMER = _mark("A research tool, not a medical device; do not judge denoised images by this score alone.")
 
 #: Acquisition facts as a reader expects them: name, label, unit.
 FACT_LABELS: tuple[tuple[str, str, str], ...] = (
-    ("manufacturer", "Vendor", ""),
-    ("scanner_model", "Scanner", ""),
-    ("body_part", "Body part", ""),
-    ("kvp", "Tube voltage", "kV"),
-    ("tube_current_ma", "Tube current", "mA"),
-    ("exposure_mas", "Exposure", "mAs"),
-    ("ctdivol_mgy", "CTDIvol", "mGy"),
-    ("ctdi_phantom_cm", "CTDI phantom", "cm"),
-    ("kernel", "Kernel", ""),
-    ("reconstruction", "Reconstruction", ""),
-    ("slice_thickness_mm", "Slice thickness", "mm"),
-    ("reconstruction_diameter_mm", "Field of view", "mm"),
-    ("gantry_tilt_deg", "Gantry tilt", "°"),
-    ("contrast", "Contrast agent", ""),
+    ("manufacturer", _mark("Vendor"), ""),
+    ("scanner_model", _mark("Scanner"), ""),
+    ("body_part", _mark("Body part"), ""),
+    ("kvp", _mark("Tube voltage"), "kV"),
+    ("tube_current_ma", _mark("Tube current"), "mA"),
+    ("exposure_mas", _mark("Exposure"), "mAs"),
+    ("ctdivol_mgy", _mark("CTDIvol"), "mGy"),
+    ("ctdi_phantom_cm", _mark("CTDI phantom"), "cm"),
+    ("kernel", _mark("Kernel"), ""),
+    ("reconstruction", _mark("Reconstruction"), ""),
+    ("slice_thickness_mm", _mark("Slice thickness"), "mm"),
+    ("reconstruction_diameter_mm", _mark("Field of view"), "mm"),
+    ("gantry_tilt_deg", _mark("Gantry tilt"), "°"),
+    ("contrast", _mark("Contrast agent"), ""),
 )
 _ON_THE_PAGE = ("kvp", "exposure_mas", "ctdivol_mgy", "kernel", "slice_thickness_mm")
 
@@ -56,31 +59,32 @@ def headline(assessment: VolumeAssessment) -> tuple[str, str]:
     """The verdict on the volume and its diagnostic meaning."""
     summary = assessment.summary
     if summary.mean is None:
-        reasons = {one.refusal.reason for one in assessment.slices if one.refusal}
-        return "No score", "No slice could be scored. " + " ".join(sorted(reasons)[:2])
+        reasons = sorted({one.refusal.reason for one in assessment.slices if one.refusal})
+        return _("No score"), " ".join([_("No slice could be scored."), *map(said, reasons[:2])])
     if assessment.volume_score is not None:
         word, meaning = grade(assessment.volume_score)
         return (
-            f"{assessment.volume_score:.1f} of 4: {word}",
-            f"Of the volume as a whole; the word stands for: {meaning}.",
+            _("{score:.1f} of 4: {word}").format(score=assessment.volume_score, word=said(word)),
+            _("Of the volume as a whole; the word stands for: {meaning}.").format(meaning=said(meaning)),
         )
     return (
-        f"{summary.mean:.1f} of 4: {summary.grade}",
-        f"Mean over the scored slices; the word stands for: {summary.meaning}.",
+        _("{score:.1f} of 4: {word}").format(score=summary.mean, word=said(summary.grade or "")),
+        _("Mean over the scored slices; the word stands for: {meaning}.").format(meaning=said(summary.meaning or "")),
     )
 
 
 def summary_line(assessment: VolumeAssessment) -> str:
     """The volume in numbers, in one line."""
-    summary = assessment.summary
-    parts = [f"{summary.scored} of {summary.slices} slices scored, {summary.refused} refused"]
-    if summary.mean is not None:
+    s = assessment.summary
+    counts = {"scored": s.scored, "slices": s.slices, "refused": s.refused}
+    parts = [_("{scored} of {slices} slices scored, {refused} refused").format(**counts)]
+    if s.mean is not None:
         parts += [
-            f"median {summary.median:.1f}",
-            f"10th percentile {summary.percentile_10:.1f}",
-            f"range {summary.minimum:.1f} to {summary.maximum:.1f}",
-            f"{summary.share_below_fair:.0%} under {FAIR_SCORE:g}, the score of Fair",
-            f"over {summary.scored_range_mm:.0f} mm",
+            _("median {score:.1f}").format(score=s.median),
+            _("10th percentile {score:.1f}").format(score=s.percentile_10),
+            _("range {low:.1f} to {high:.1f}").format(low=s.minimum, high=s.maximum),
+            _("{share:.0%} under {fair:g}, the score of Fair").format(share=s.share_below_fair, fair=FAIR_SCORE),
+            _("over {length:.0f} mm").format(length=s.scored_range_mm),
         ]
     return " · ".join(parts)
 
@@ -90,9 +94,9 @@ def fact_text(name: str, facts: Mapping[str, Any]) -> str:
     unit = next(unit for known, _, unit in FACT_LABELS if known == name)
     value = facts.get(name)
     if value is None:
-        return "n/a"
+        return _("n/a")
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return _("yes") if value else _("no")
     text = f"{value:.4g}" if isinstance(value, (int, float)) else str(value)
     return f"{text} {unit}".strip()
 

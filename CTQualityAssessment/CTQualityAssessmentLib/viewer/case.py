@@ -25,6 +25,7 @@ from CTQualityAssessmentLib.mrml.assessment_nodes import (
     remove_assessment,
 )
 from CTQualityAssessmentLib.mrml.denoised_nodes import remove_denoised
+from CTQualityAssessmentLib.mrml.overlays import shown_map
 from CTQualityAssessmentLib.mrml.removal import remove_nodes
 from CTQualityAssessmentLib.mrml.scene import nodes_of_class
 from CTQualityAssessmentLib.mrml.scene_file import load_scene
@@ -98,7 +99,7 @@ class Case:
             titles.append(["quality", "Quality"])
         for n, node in enumerate(self.nodes.attention if self.nodes is not None else ()):
             self.overlays[f"attention-{n}"] = node
-            titles.append([f"attention-{n}", node.GetName()])
+            titles.append([f"attention-{n}", shown_map(node)])
         return titles
 
 
@@ -161,7 +162,6 @@ def drop_denoised(scene: slicer.vtkMRMLScene, case: Case) -> None:
     """Take the denoised volume away; harmless where there is none."""
     denoised, case.denoised = case.denoised, None
     if denoised is not None:
-        remove_nodes(scene, denoised.boxes)
         remove_denoised(scene, case.node)
         shutil.rmtree(denoised.folder, ignore_errors=True)
 
@@ -201,7 +201,7 @@ def _attention_map(
     assessment: VolumeAssessment, volume_node: slicer.vtkMRMLScalarVolumeNode, node: slicer.vtkMRMLScalarVolumeNode
 ) -> AttentionMap | None:
     """The map that an overlay was made from, so that a scene saved again holds it; None for a renamed node."""
-    named = map_of_title(node.GetName())
+    named = map_of_title(shown_map(node))
     if named is None:
         return None
     kind, name, stage = named

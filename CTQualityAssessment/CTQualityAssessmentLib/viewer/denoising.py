@@ -14,8 +14,6 @@ from CTQualityAssessmentLib.assessment.denoising import blend
 from CTQualityAssessmentLib.denoising import DenoisingReport, Strength
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.mrml.denoised_nodes import keep_examination, put_denoised
-from CTQualityAssessmentLib.mrml.finding_nodes import add_findings
-from CTQualityAssessmentLib.mrml.removal import remove_nodes
 from CTQualityAssessmentLib.mrml.volume_nodes import image_of
 from CTQualityAssessmentLib.reporting.denoising_words import measure_rows
 from CTQualityAssessmentLib.viewer.assessing import Assessing
@@ -149,11 +147,8 @@ class Denoising:
         """What was looked at replaces what was known of this strength; boxes follow."""
         denoised = case.denoised
         denoised.report = denoised.reports[report.strength] = report
-        keep_examination(self._scene, case.node, report, measure_rows(report))
-        remove_nodes(self._scene, denoised.boxes)
-        denoised.boxes = (
-            add_findings(self._scene, case.node, case.volume, report.findings) if report.findings is not None else []
-        )
+        nodes = keep_examination(self._scene, case.node, report, measure_rows(report), case.volume)
+        denoised.boxes = list(nodes.boxes) if nodes is not None else []
         self._opened.show_denoised()
 
 

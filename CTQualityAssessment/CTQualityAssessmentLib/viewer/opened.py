@@ -14,6 +14,7 @@ from CTQualityAssessmentLib.assessment.difference import volume_difference
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.mrml.difference import add_difference, remove_differences
 from CTQualityAssessmentLib.mrml.finding_nodes import SIDE
+from CTQualityAssessmentLib.mrml.overlays import shown_map
 from CTQualityAssessmentLib.reading import SeriesInfo
 from CTQualityAssessmentLib.results import VolumeAssessment
 from CTQualityAssessmentLib.viewer.board import Board, Tasks
@@ -243,7 +244,7 @@ class Opened:
         display = node.GetDisplayNode() if node is not None else None
         upper = display.GetWindowLevelMax() if display is not None else 0.0
         shown = (display.GetLowerThreshold(), display.GetUpperThreshold()) if display is not None else (0.0, 0.0)
-        title = node.GetName() if node is not None else ""
+        title = shown_map(node) if node is not None else ""
         self._board.tell(
             legend=legend_of(name, upper, title, self._board["flipped"]),
             threshold=threshold_of(name, upper, *shown, title),

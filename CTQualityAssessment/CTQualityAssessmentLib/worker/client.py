@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from CTQualityAssessmentLib.calls import Cancelled, Progress, never, no_progress
 from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.translation import marks_of
 from CTQualityAssessmentLib.worker.protocol import (
     CLOSING_SECONDS,
     BadRequestError,
@@ -23,6 +24,8 @@ from CTQualityAssessmentLib.worker.protocol import (
     decode,
     encode,
 )
+
+_ = marks_of(__file__)
 
 #: Slicer's Python does not know the module's folder, and its launcher may replace PYTHONPATH: an argument names it.
 _START = (
@@ -40,8 +43,8 @@ class WorkerEndedError(CTQAError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The worker process ended unexpectedly; nothing was kept.",
-            "Close other programs, because memory may be short, and try again.",
+            _("The worker process ended unexpectedly; nothing was kept."),
+            _("Close other programs, because memory may be short, and try again."),
         )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from CTQualityAssessmentLib.denoising import DenoisingReport, Strength
 from CTQualityAssessmentLib.errors import is_out_of_memory
+from CTQualityAssessmentLib.translation import marks_of
 from CTQualityAssessmentLib.worker.exchange import read_denoised, read_volume_file, write_denoised, write_denoising
 from CTQualityAssessmentLib.worker.protocol import BadRequestError, DenoiseRequest, RunCancelledError
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from CTQualityAssessmentLib.calls import Cancelled, Progress
     from CTQualityAssessmentLib.models import LoadedDenoiser, LoadedModel
     from CTQualityAssessmentLib.volume import Volume
+
+_ = marks_of(__file__)
 
 
 class DenoisingWork:
@@ -55,7 +58,7 @@ class DenoisingWork:
         folder = Path(request.folder)
         volume = read_volume_file(request)
         strength = Strength(request.lung, request.soft_tissue, request.bone)
-        progress(0, 0, "Loading the model")
+        progress(0, 0, _("Loading the model"))
         if request.earlier is not None:
             full, report = self._again(request, request.earlier, volume, strength)
         else:
@@ -95,7 +98,7 @@ class DenoisingWork:
                     raise
                 error.__traceback__ = None  # it holds the tensors that did not fit
             device, self._model = "cpu", None
-            notes = ("The memory of the graphics card was short, so the slices were denoised on the CPU.",)
+            notes = (_("The memory of the graphics card was short, so the slices were denoised on the CPU."),)
             on_note(notes[0])
         if found.partial:
             raise RunCancelledError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from CTQualityAssessmentLib.assessment.difference import VolumeDifference
+from CTQualityAssessmentLib.calls import finished
 from CTQualityAssessmentLib.denoising import DenoisingReport
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.measures import PhysicalMeasures
 from CTQualityAssessmentLib.results import AttentionMap, VolumeAssessment, VolumeMap
+from CTQualityAssessmentLib.translation import marks_of
 from CTQualityAssessmentLib.volume import AcquisitionFacts, SliceExposure, Volume
 from CTQualityAssessmentLib.worker.protocol import SubtractRequest, VolumeRequest
+
+_ = marks_of(__file__)
+
+#: Bytes in a step.
+_READ = 4_000_000
 
 ASSESSMENT = "assessment.json"
 ATTENTION = "attention.npz"
@@ -35,7 +42,8 @@ class ExchangeError(CTQAError):
 
     def __init__(self) -> None:
         super().__init__(
-            "A temporary file of the run is missing or damaged.", "Check that the disk is not full, and run again."
+            _("A temporary file of the run is missing or damaged."),
+            _("Check that the disk is not full, and run again."),
         )
 
 
@@ -121,10 +129,24 @@ def read_result(folder: Path) -> VolumeAssessment:
     Raises:
         ExchangeError: a file is missing or damaged.
     """
+    return finished(result_steps(folder))[0]
+
+
+def result_steps(folder: Path) -> Generator[None, None, tuple[VolumeAssessment, str]]:
+    """As :func:`read_result`, in steps; gives the assessment, and without its maps as JSON.
+
+    Raises:
+        ExchangeError: a file is missing or damaged.
+    """
     try:
-        assessment = VolumeAssessment.from_dict(json.loads((folder / ASSESSMENT).read_text(encoding="utf-8")))
+        text = (folder / ASSESSMENT).read_text(encoding="utf-8")
+        plain = json.loads(text)
+        yield
+        assessment = VolumeAssessment.from_dict(plain)
+        yield
+        attention = yield from _attention(folder / ATTENTION)
         maps = tuple(_volume_maps(folder / VOLUME_MAPS))
-        return replace(assessment, attention=tuple(_attention(folder / ATTENTION)), volume_maps=maps)
+        return replace(assessment, attention=tuple(attention), volume_maps=maps), text
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ExchangeError from error
 
@@ -238,10 +260,29 @@ def read_difference(folder: Path) -> VolumeDifference:
         raise ExchangeError from error
 
 
-def _attention(path: Path) -> Iterable[AttentionMap]:
+def _attention(path: Path) -> Generator[None, None, list[AttentionMap]]:
+    found: list[AttentionMap] = []
     if not path.exists():
-        return
+        return found
     with np.load(path, allow_pickle=False) as stored:
-        for n, (kind, name, stage) in enumerate(stored["names"].tolist()):
-            numbered = int(stage) if stage else None
-            yield AttentionMap(name, numbered, stored[f"values_{n}"], stored[f"affine_{n}"], kind)
+        names, affines = stored["names"].tolist(), [stored[f"affine_{n}"] for n in range(len(stored["names"]))]
+    for n, ((kind, name, stage), affine) in enumerate(zip(names, affines, strict=True)):
+        values = yield from _array(path, f"values_{n}")
+        found.append(AttentionMap(name, int(stage) if stage else None, values, affine, kind))
+    return found
+
+
+def _array(path: Path, name: str) -> Generator[None, None, NDArray[np.float32]]:
+    """An array of an ``.npz``, a few megabytes a step: numpy itself would read a fine map in one."""
+    with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
+        np.lib.format.read_magic(file)
+        shape, in_columns, dtype = np.lib.format.read_array_header_1_0(file)
+        values = np.empty(shape, dtype, order="F" if in_columns else "C")
+        waiting = memoryview(values.ravel(order="K").view(np.uint8)) if values.size else b""
+        while waiting:
+            count = file.readinto(waiting[:_READ])
+            if not count:
+                raise EOFError
+            waiting = waiting[count:]
+            yield
+    return values

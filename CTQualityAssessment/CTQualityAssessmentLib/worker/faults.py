@@ -9,7 +9,10 @@ from typing import Any
 from CTQualityAssessmentLib.errors import CTQAError, is_out_of_memory
 from CTQualityAssessmentLib.models.errors import BundleError, DeviceUnavailable
 from CTQualityAssessmentLib.reading.errors import ReadingCancelledError
+from CTQualityAssessmentLib.translation import marks_of
 from CTQualityAssessmentLib.worker.protocol import BadRequestError, RunCancelledError
+
+_ = marks_of(__file__)
 
 #: What a disk answers that is full, or is no longer one to write to.
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
@@ -30,22 +33,32 @@ def describe(error: BaseException) -> dict[str, Any]:
         default = "bad-model" if isinstance(error, BundleError) else "bad-input"
         return _told(kinds.get(type(error), default), error.problem, error.advice)
     if is_out_of_memory(error):
-        return _told("oom", "The memory is not enough for this volume.", "Close other programs, or choose fewer maps.")
+        return _told(
+            "oom", _("The memory is not enough for this volume."), _("Close other programs, or choose fewer maps.")
+        )
     if isinstance(error, OSError) and error.errno in _DISK:
         return _told(
             "disk",
-            f"The temporary files of the run cannot be written ({error.strerror}).",
-            "Free space on the disk of temporary files, and run again.",
+            _("The temporary files of the run cannot be written ({reason}).").format(reason=error.strerror),
+            _("Free space on the disk of temporary files, and run again."),
         )
     if isinstance(error, ModuleNotFoundError):
         name = (error.name or "of this program").split(".")[0]
-        return _told("missing-package", f"The package '{name}' is not installed.", "Install the missing packages.")
+        return _told(
+            "missing-package",
+            _("The package '{name}' is not installed.").format(name=name),
+            _("Install the missing packages."),
+        )
     if isinstance(error, (ImportError, OSError)) and _while_importing(error):
         return _told(
-            "broken-package", "A package is installed but cannot be started.", "Remove torch and install it again."
+            "broken-package",
+            _("A package is installed but cannot be started."),
+            _("Remove torch and install it again."),
         )
     return _told(
-        "internal", f"An unexpected fault stopped the run ({place(error)}).", "Run again; if it stays, report it."
+        "internal",
+        _("An unexpected fault stopped the run ({place}).").format(place=place(error)),
+        _("Run again; if it stays, report it."),
     )
 
 

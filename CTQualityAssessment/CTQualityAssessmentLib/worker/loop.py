@@ -17,6 +17,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from CTQualityAssessmentLib import __version__
 from CTQualityAssessmentLib.errors import is_out_of_memory
+from CTQualityAssessmentLib.translation import marks_of
+from CTQualityAssessmentLib.worker.bodies import Bodies
 from CTQualityAssessmentLib.worker.denoising import DenoisingWork
 from CTQualityAssessmentLib.worker.exchange import (
     read_second_volume,
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from CTQualityAssessmentLib.models import LoadedModel
     from CTQualityAssessmentLib.results import SliceAssessment, VolumeAssessment
     from CTQualityAssessmentLib.volume import Volume
+
+_ = marks_of(__file__)
 
 Send = Callable[[dict[str, Any]], None]
 _REQUESTS: dict[str, type[VolumeRequest]] = {
@@ -137,7 +141,7 @@ class Worker:
         started = time.perf_counter()
         volume = self._read(request, progress, cancelled)
         read_s = round(time.perf_counter() - started, 3)
-        progress(0, 0, "Loading the model")
+        progress(0, 0, _("Loading the model"))
         assessment = self._score(request, volume, progress, cancelled)
         assessment = replace(assessment, timings_s={"read": read_s, **assessment.timings_s})
         if assessment.partial and all(one.refusal and one.refusal.code == "not-run" for one in assessment.slices):
@@ -177,7 +181,7 @@ class Worker:
                 raise RunCancelledError
             told(done, total, message)
 
-        progress(0, 0, "Comparing")
+        progress(0, 0, _("Comparing"))
         first, second = read_volume_file(request), read_second_volume(request)
         write_difference(Path(request.folder), volume_difference(first, second, progress=progress))
         self._send({"t": "done", "id": request.id, "partial": False, "folder": request.folder})
@@ -213,7 +217,10 @@ class Worker:
         from CTQualityAssessmentLib.assessment import Told, assess_volume, default_batch_size
         from CTQualityAssessmentLib.assessment.volume_scoring import begin_assessment
 
+        bodies = Bodies(Path(request.folder), volume)
+
         def on_slice(found: SliceAssessment) -> None:
+            bodies.complete(found)
             self._send({"t": "slice", "id": request.id, "slice": asdict(found)})
 
         device, batch, notes = request.device, request.batch, []
@@ -231,6 +238,7 @@ class Worker:
                     progress=progress,
                     cancelled=cancelled,
                     on_slice=on_slice,
+                    on_body=bodies.put,
                     told=Told(request.modality, request.organ),
                     preview=request.preview,
                 )
@@ -241,10 +249,10 @@ class Worker:
                 error.__traceback__ = None  # it holds the tensors that did not fit
             if batch > 1:
                 batch //= 2
-                notes = [f"The memory was short, so {batch} slice(s) at a time were assessed."]
+                notes = [_("The memory was short, so {batch} slice(s) at a time were assessed.").format(batch=batch)]
             else:
                 device, self._model = "cpu", None
-                notes = ["The memory of the graphics card was short, so the slices were assessed on the CPU."]
+                notes = [_("The memory of the graphics card was short, so the slices were assessed on the CPU.")]
             self._send({"t": "note", "id": request.id, "text": notes[0]})
 
     def _loaded(self, name: str | None, device: str) -> LoadedModel:

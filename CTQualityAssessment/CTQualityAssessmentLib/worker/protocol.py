@@ -39,8 +39,9 @@ Worker to host::
 Each request ends with exactly one ``done`` or ``error``. ``eta_s`` is null until it can be told. ``begun`` holds a
 :class:`~CTQualityAssessmentLib.results.VolumeAssessment` as a dictionary, without slices yet, and ``slice`` a
 :class:`~CTQualityAssessmentLib.results.SliceAssessment`: with both a host keeps what was scored when its worker does
-not answer any more; ``begun`` comes again when a lack of memory made the run start anew. After ``done``, ``folder``
-holds ``assessment.json`` and, where attention was asked for, ``attention.npz``; read both with
+not answer any more; ``begun`` comes again when a lack of memory made the run start anew. Before a ``slice`` the folder
+holds where the patient is in it, read with :class:`~CTQualityAssessmentLib.worker.bodies.BodiesReader`. After ``done``
+``folder`` holds ``assessment.json`` and, where attention was asked for, ``attention.npz``; read both with
 :func:`~CTQualityAssessmentLib.worker.exchange.read_result`. After a ``measure`` it holds ``measures.json``, read with
 :func:`~CTQualityAssessmentLib.worker.exchange.read_measured`; ``measured`` brings the figures of a few slices before
 that. ``denoised`` says that the folder holds the voxels and the report, which lacks what is still to be looked at:
@@ -58,9 +59,12 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.translation import marks_of
 
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
+
+_ = marks_of(__file__)
 
 PROTOCOL = 1
 #: How long the worker takes at most to end once its input is closed.
@@ -83,14 +87,18 @@ class BadRequestError(CTQAError):
     """A message that does not follow the protocol: a fault of the host, not of its user."""
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"The request to the worker is wrong: {what}.", "Report this as a fault.")
+        super().__init__(
+            _("The request to the worker is wrong: {what}.").format(what=what), _("Report this as a fault.")
+        )
 
 
 class RunCancelledError(CTQAError):
     """A run was stopped before there was anything to keep."""
 
     def __init__(self) -> None:
-        super().__init__("The run was cancelled before there was anything to keep.", "Start again when you are ready.")
+        super().__init__(
+            _("The run was cancelled before there was anything to keep."), _("Start again when you are ready.")
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

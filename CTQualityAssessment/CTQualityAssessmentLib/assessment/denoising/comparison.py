@@ -9,7 +9,10 @@ from CTQualityAssessmentLib.assessment.measures.tissues import tissue_masks
 from CTQualityAssessmentLib.calls import Cancelled, Progress, never, no_progress
 from CTQualityAssessmentLib.denoising import BeforeAfter, SpectraBeforeAfter, TissueBias
 from CTQualityAssessmentLib.measures import PhysicalMeasures
+from CTQualityAssessmentLib.translation import marks_of
 from CTQualityAssessmentLib.volume import Volume
+
+_ = marks_of(__file__)
 
 #: Figures that denoising can change; size and dose are the patient's.
 _FIGURES = ("noise_hu", "snr", "cnr", "nps_peak_per_mm", "nps_mean_per_mm", "edge_10_90_mm", "streak_index")
@@ -55,7 +58,7 @@ def tissue_bias(
     for n, k in enumerate(chosen):
         if cancelled():
             break
-        progress(n, len(chosen), "Comparing HU")
+        progress(n, len(chosen), _("Comparing HU"))
         grid = slice_grid(first.hu[k], row_column_mm)
         if grid is None:
             continue

@@ -16,11 +16,14 @@ from CTQualityAssessmentLib.assessment.body import body_mask
 from CTQualityAssessmentLib.assessment.slices import prepare_slice
 from CTQualityAssessmentLib.calls import Cancelled, Progress, never, no_progress
 from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.translation import marks_of
 from CTQualityAssessmentLib.volume import Volume
 
 if TYPE_CHECKING:
     from CTQualityAssessmentLib.models.denoisers import LoadedDenoiser
     from CTQualityAssessmentLib.results import ModelIdentity
+
+_ = marks_of(__file__)
 
 #: Voxels at or below are padding, or air that the reader cut off.
 _PADDING_HU = -1024
@@ -39,7 +42,7 @@ class NotDenoisableError(CTQAError):
     exit_code = 3
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"{what} cannot be denoised.", "Give a CT of a patient in HU.")
+        super().__init__(_("{what} cannot be denoised.").format(what=what), _("Give a CT of a patient in HU."))
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def denoise_volume(
     if tile < 1:
         raise ValueError("tile is at least 1")
     if volume.facts.modality not in (None, "CT"):
-        raise NotDenoisableError(f"A volume of {volume.facts.modality}")
+        raise NotDenoisableError(_("A volume of {modality}").format(modality=volume.facts.modality))
     started = time.monotonic()
     result = np.array(volume.hu, copy=True)
     if result.dtype != np.int16:
@@ -104,7 +107,7 @@ def denoise_volume(
     done = [False] * volume.slice_count
     network_seconds, partial = 0.0, False
     for k in range(volume.slice_count):
-        progress(k, volume.slice_count, "Denoising slices")
+        progress(k, volume.slice_count, _("Denoising slices"))
         if cancelled():
             partial = True
             break
@@ -118,9 +121,9 @@ def denoise_volume(
         out[k] = np.where(hu > _PADDING_HU, np.clip(corrected, _PADDING_HU, 32767), out[k])
         done[k] = True
     else:
-        progress(volume.slice_count, volume.slice_count, "Denoising slices")
+        progress(volume.slice_count, volume.slice_count, _("Denoising slices"))
     if not partial and not any(done):
-        raise NotDenoisableError("A volume without a patient in any slice")
+        raise NotDenoisableError(_("A volume without a patient in any slice"))
     return Denoising(
         volume=Volume(
             result,
@@ -240,12 +243,14 @@ def _warnings(
     low, high = model.pixel_mm
     if not low <= float(np.mean(spacing_mm)) <= high:
         found.append(
-            f"The pixels of {np.mean(spacing_mm):.2f} mm lie outside the {low:.2f} to {high:.2f} mm that the denoiser "
-            "was trained on."
+            _(
+                "The pixels of {mean:.2f} mm lie outside the {low:.2f} to {high:.2f} mm that the denoiser was trained "
+                "on."
+            ).format(mean=np.mean(spacing_mm), low=low, high=high)
         )
     normal = ijk_to_ras[:3, 2] / np.linalg.norm(ijk_to_ras[:3, 2])
     if abs(normal[2]) < 0.7:
-        found.append("The slices are not axial; the denoiser was trained on axial slices.")
+        found.append(_("The slices are not axial; the denoiser was trained on axial slices."))
     if volume.units != "HU":
-        found.append("The voxels were mapped back to HU from the challenge's scale, without the size of the pixels.")
+        found.append(_("The voxels were mapped back to HU from the challenge's scale, without the size of the pixels."))
     return tuple(found)

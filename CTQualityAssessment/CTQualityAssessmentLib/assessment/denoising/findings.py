@@ -14,10 +14,13 @@ import numpy as np
 from CTQualityAssessmentLib.assessment.slices import prepare_slice
 from CTQualityAssessmentLib.calls import Cancelled, Progress, never, no_progress
 from CTQualityAssessmentLib.denoising import Finding
+from CTQualityAssessmentLib.translation import marks_of
 from CTQualityAssessmentLib.volume import Volume
 
 if TYPE_CHECKING:
     from CTQualityAssessmentLib.models.denoisers import LoadedDenoiser
+
+_ = marks_of(__file__)
 
 #: Boxes of neighbouring slices are one finding from this intersection over union.
 _SAME = 0.3
@@ -54,7 +57,7 @@ def find_lesions(
     done: list[Finding] = []
     growing: list[Finding] = []
     for k in range(volume.slice_count):
-        progress(k, volume.slice_count, "Looking for findings")
+        progress(k, volume.slice_count, _("Looking for findings"))
         if cancelled():
             break
         here: list[Finding] = []
@@ -67,7 +70,7 @@ def find_lesions(
         growing, ended = _joined(growing, here)
         done += ended
     else:
-        progress(volume.slice_count, volume.slice_count, "Looking for findings")
+        progress(volume.slice_count, volume.slice_count, _("Looking for findings"))
     return tuple(sorted([*done, *growing], key=lambda one: -one.probability)[:most])
 
 

@@ -23,10 +23,13 @@ from CTQualityAssessmentLib.assessment.measures.slice_grid import slice_grid
 from CTQualityAssessmentLib.assessment.slices import prepare_slice
 from CTQualityAssessmentLib.calls import Cancelled, Progress, never, no_progress
 from CTQualityAssessmentLib.denoising import Retention, Strength
+from CTQualityAssessmentLib.translation import marks_of
 from CTQualityAssessmentLib.volume import Volume
 
 if TYPE_CHECKING:
     from CTQualityAssessmentLib.models.denoisers import LoadedDenoiser
+
+_ = marks_of(__file__)
 
 #: HU ``(rows, columns)`` and the distances between rows and columns in mm, to denoised HU.
 SliceDenoiser = Callable[[NDArray[np.float32], tuple[float, float]], NDArray[np.floating]]
@@ -43,7 +46,7 @@ class LesionTest:
 
 #: Small and faint first: what a denoiser loses first.
 LESION_TESTS = (
-    LesionTest(4.0, 20.0, "soft tissue"),
+    LesionTest(4.0, 20.0, _("soft tissue")),
     LesionTest(8.0, 10.0, "soft tissue"),
     LesionTest(4.0, 150.0, "lung"),
 )
@@ -89,9 +92,9 @@ def lesions_kept(
             kept = _slice_shares(np.asarray(canonical.hu[k], dtype=np.float32), row_column_mm, test, denoise, rng)
             if kept:
                 shares[k] = kept
-                progress(number * slices + len(shares), len(tests) * slices, "Looking whether lesions survive")
+                progress(number * slices + len(shares), len(tests) * slices, _("Looking whether lesions survive"))
         found.append(_retention(test, shares))
-    progress(len(tests) * slices, len(tests) * slices, "Looking whether lesions survive")
+    progress(len(tests) * slices, len(tests) * slices, _("Looking whether lesions survive"))
     return tuple(found)
 
 

@@ -37,7 +37,10 @@ from CTQualityAssessmentLib.measures import (
     TissueMeasure,
     VolumeMeasures,
 )
+from CTQualityAssessmentLib.translation import marks_of
 from CTQualityAssessmentLib.volume import Volume
+
+_ = marks_of(__file__)
 
 #: The skin's edge costs as much as all else together and changes little along the patient: at most this many slices.
 _MOST_EDGES = 64
@@ -88,7 +91,7 @@ def measure_volume(
     found: list[_Found] = [_nothing("not-run") for _ in range(count)]
     workers = _cores()
     partial = False
-    progress(0, count, "Measuring slices")
+    progress(0, count, _("Measuring slices"))
     with ThreadPoolExecutor(workers) as pool:
         for first in range(0, count, 4 * workers):
             if cancelled():
@@ -97,7 +100,7 @@ def measure_volume(
             batch = range(first, min(first + 4 * workers, count))
             done = pool.map(lambda k: _measure_slice(volume, slices.hu[k], k, row_column_mm, k % every == 0), batch)
             found[batch.start : batch.stop] = list(done)
-            progress(batch.stop, count, "Measuring slices")
+            progress(batch.stop, count, _("Measuring slices"))
     measured = _of_volume(found, row_column_mm)
     codes = sorted({code for one in (measured, *found) for code in one.missing.values()})
     return PhysicalMeasures(
@@ -206,8 +209,10 @@ def _ctdivol(volume: Volume, index: int) -> float | None:
 
 def _dose_note(volume: Volume) -> str:
     values = {_ctdivol(volume, k) for k in range(volume.slice_count)} - {None}
-    which = "each slice's own CTDIvol" if len(values) > 1 else "one CTDIvol for all slices"
-    return f"SSDE takes {which}, which refers to the {volume.facts.ctdi_phantom_cm:g} cm phantom."
+    which = _("each slice's own CTDIvol") if len(values) > 1 else _("one CTDIvol for all slices")
+    return _("SSDE takes {which}, which refers to the {diameter:g} cm phantom.").format(
+        which=which, diameter=volume.facts.ctdi_phantom_cm
+    )
 
 
 def _of_volume(found: Sequence[_Found], spacing_mm: tuple[float, float]) -> VolumeMeasures:
