@@ -26,6 +26,8 @@ from CTQualityAssessmentLib.errors import NO_MEMORY, is_out_of_memory
 
 def main() -> None:
     """Entry point of the ``ctqa`` command."""
+    # Processes of dask would look for modules in the current folder first, which may be one of somebody's images.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     try:
         app()
     except Exception as error:

@@ -55,17 +55,14 @@ class ReadAhead:
         Raises:
             OSError: no process can be started.
         """
-        from CTQualityAssessmentLib.viewer.worker_process import python_environment
+        from CTQualityAssessmentLib.worker.program import module_arguments
 
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            __name__,
-            str(folder),
+            *module_arguments(__name__, str(folder)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
-            env=python_environment(),
             limit=_LONGEST_LINE,
         )
         process.stdin.write(json.dumps([str(path.absolute()), series]).encode("ascii"))

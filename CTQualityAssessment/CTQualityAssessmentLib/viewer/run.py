@@ -18,7 +18,7 @@ from CTQualityAssessmentLib.results import VolumeAssessment
 from CTQualityAssessmentLib.viewer.case import Case, Denoised
 from CTQualityAssessmentLib.viewer.errors import RunError, no_space
 from CTQualityAssessmentLib.viewer.transfers import EXPORT_FOLDER
-from CTQualityAssessmentLib.viewer.worker_process import WorkerProcess, python_environment
+from CTQualityAssessmentLib.viewer.worker_process import WorkerProcess
 from CTQualityAssessmentLib.volume import Volume
 from CTQualityAssessmentLib.worker.exchange import (
     DENOISED,
@@ -30,6 +30,7 @@ from CTQualityAssessmentLib.worker.exchange import (
     write_result,
     write_volume,
 )
+from CTQualityAssessmentLib.worker.program import module_arguments
 from CTQualityAssessmentLib.worker.protocol import (
     AssessRequest,
     DenoiseRequest,
@@ -191,12 +192,10 @@ class Runs:
                 await asyncio.to_thread(write, folder)
                 process = await asyncio.create_subprocess_exec(
                     sys.executable,
-                    "-m",
-                    "CTQualityAssessmentLib.viewer.export",
+                    *module_arguments("CTQualityAssessmentLib.viewer.export"),
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.DEVNULL,
                     stderr=asyncio.subprocess.DEVNULL,
-                    env=python_environment(),
                 )
                 request = VolumeRequest(id="export", folder=str(folder), **fields)
                 await process.communicate(encode(request.to_message()).encode("ascii"))

@@ -7,9 +7,9 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from CTQualityAssessmentLib.worker.program import module_arguments
 from CTQualityAssessmentLib.worker.protocol import (
     CLOSING_SECONDS,
     BadRequestError,
@@ -26,12 +26,6 @@ _GONE = {
     "problem": "The process that does the work ended unexpectedly.",
     "advice": "Perhaps the memory was short: close other programs and try again.",
 }
-
-
-def python_environment() -> dict[str, str]:
-    """The environment in which another Python finds this package, however this one found it."""
-    package = str(Path(__file__).resolve().parents[2])
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))}
 
 
 class WorkerProcess:
@@ -95,12 +89,10 @@ class WorkerProcess:
         told = None if os.environ.get("CTQA_TRACEBACK") == "1" else asyncio.subprocess.DEVNULL
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            "CTQualityAssessmentLib.worker",
+            *module_arguments("CTQualityAssessmentLib.worker"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=told,
-            env=python_environment(),
             limit=_LINE_LIMIT,
         )
 

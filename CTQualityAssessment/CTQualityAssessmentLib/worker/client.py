@@ -16,6 +16,7 @@ from typing import IO, Any
 from CTQualityAssessmentLib.calls import Cancelled, Progress, never, no_progress
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.translation import marks_of
+from CTQualityAssessmentLib.worker.program import module_arguments
 from CTQualityAssessmentLib.worker.protocol import (
     CLOSING_SECONDS,
     BadRequestError,
@@ -27,12 +28,6 @@ from CTQualityAssessmentLib.worker.protocol import (
 
 _ = marks_of(__file__)
 
-#: Slicer's Python does not know the module's folder, and its launcher may replace PYTHONPATH: an argument names it.
-_START = (
-    "import runpy, sys; sys.path.insert(0, sys.argv[1]); "
-    "runpy.run_module('CTQualityAssessmentLib.worker', run_name='__main__')"
-)
-_LIBRARY_PARENT = Path(__file__).resolve().parents[2]
 _LOG_BYTES = 20_000
 #: How often a caller who waits is asked whether to stop, and how long a worker may take to stop then.
 _ASK_S, _PATIENCE_S = 0.2, 10.0
@@ -50,7 +45,7 @@ class WorkerEndedError(CTQAError):
 
 def worker_command() -> tuple[str, list[str]]:
     """Program and arguments that start a worker, in 3D Slicer with Slicer's Python."""
-    return shutil.which("PythonSlicer") or sys.executable, ["-u", "-c", _START, str(_LIBRARY_PARENT)]
+    return shutil.which("PythonSlicer") or sys.executable, module_arguments("CTQualityAssessmentLib.worker")
 
 
 def run_in_worker(

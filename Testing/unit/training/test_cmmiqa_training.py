@@ -232,7 +232,7 @@ def test_shipped_recipes_are_possible_and_slips_are_named(tmp_path):
     recipes = Path(Training.__file__).with_name("recipes")
     assert read_cmmiqa_recipe(recipes / "cmmiqa.yaml").config().channels == (64, 128, 256, 384)
     compact = read_cmmiqa_recipe(recipes / "cmmiqa_compact.yaml")
-    assert compact.crop_at(0, 100) == (12, 72, 72) and compact.crop_at(99, 100) == (12, 112, 112)
+    assert compact.crop_at(0, 100) == (8, 64, 64) and compact.crop_at(99, 100) == (12, 96, 96)
     assert compact.rate(99, 100) < 0.01 * compact.lr
     assert replace(compact, schedule="step", epochs=2).rate(99, 100) == pytest.approx(0.75 * compact.lr)
     for change in ({"crops": 1}, {"schedule": "zigzag"}, {"network": {"size": "huge"}}, {"network": {"heads": 5}}):
