@@ -21,20 +21,29 @@ class Bodies:
     Args:
         folder: of the request.
         volume: that is assessed.
+
+    Raises:
+        OSError: the disk is full or fails; also from the methods.
     """
 
     def __init__(self, folder: Path, volume: Volume) -> None:
         self._volume, self._slices = volume, volume.canonical_slices()
         count, rows, columns = self._slices.hu.shape
         bits = (count, rows, -(-columns // 8))
-        self._bits = np.lib.format.open_memmap(folder / _FILE, mode="w+", dtype=np.uint8, shape=bits)
+        # Written and not mapped: a full disk is then an error with a sentence, where a mapped page ends the process.
+        self._file = (folder / _FILE).open("wb")
+        header = {"descr": "|u1", "fortran_order": False, "shape": bits}
+        np.lib.format.write_array_header_1_0(self._file, header)
+        self._start, self._size = self._file.tell(), bits[1] * bits[2]
+        self._file.truncate(self._start + count * self._size)
         self._there: set[int] = set()
         self._tissue_from: float | None = None
 
     def put(self, index: int, inside: NDArray[np.bool_]) -> None:
         """Write ``(rows, columns)``, True inside the patient."""
-        self._bits[index] = np.packbits(inside, axis=1)
-        self._bits.flush()
+        self._file.seek(self._start + index * self._size)
+        self._file.write(np.packbits(inside, axis=1).tobytes())
+        self._file.flush()
         self._there.add(index)
 
     def complete(self, found: SliceAssessment) -> None:
