@@ -10,7 +10,8 @@ from slicer.i18n import tr as _
 from CTQualityAssessmentLib.measures import PhysicalMeasures
 from CTQualityAssessmentLib.panel.measuring import Measuring
 from CTQualityAssessmentLib.panel.section import Section
-from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS, range_text, reason_text, value_text
+from CTQualityAssessmentLib.reporting.measure_labels import MEASURE_WORDS
+from CTQualityAssessmentLib.reporting.measure_words import range_text, reason_text, value_text
 from CTQualityAssessmentLib.translation import said
 
 if TYPE_CHECKING:
