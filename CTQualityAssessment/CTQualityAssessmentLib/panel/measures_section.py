@@ -64,7 +64,7 @@ def _table(measures: PhysicalMeasures) -> str:
             cells = (said(words.label), value_text(words, measures.volume), range_text(words, measures.volume))
             rows.append("<tr>" + "".join(f"<td>{html.escape(cell)}&nbsp;&nbsp;</td>" for cell in cells) + "</tr>")
         else:
-            told = f"{_('n/a')}: {reason}"
+            told = _("n/a: {reason}").format(reason=reason)
             label = html.escape(said(words.label))
             rows.append(f"<tr><td>{label}&nbsp;&nbsp;</td><td colspan='2'>{html.escape(told)}</td></tr>")
     return f"<table>{''.join(rows)}</table>"
