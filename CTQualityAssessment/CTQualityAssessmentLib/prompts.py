@@ -1,7 +1,7 @@
 """Aware prompts: what a network may be told about a volume, and the words for it.
 
-The words are a closed list: they are found in tags and free text, and nothing of that text is kept. Standard library
-only, so that reading, networks and hosts share one list.
+The words are a closed list: they are found in tags and free text, and nothing of that text is kept. Nothing
+but the standard library and marks for translators, so that reading, networks and hosts share one list.
 """
 
 from __future__ import annotations
@@ -9,10 +9,25 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from CTQualityAssessmentLib.translation import marks_of
+
+_ = marks_of(__file__)
+
 #: What is not known has a word, too. New words are added at the end: weights know a word by its place.
-UNKNOWN = "unknown"
+UNKNOWN = _("unknown")
 MODALITIES = (UNKNOWN, "CT", "MR")
-ORGANS = (UNKNOWN, "brain", "head-neck", "chest", "abdomen", "pelvis", "spine", "extremity", "heart", "breast")
+ORGANS = (
+    UNKNOWN,
+    _("brain"),
+    _("head-neck"),
+    _("chest"),
+    _("abdomen"),
+    _("pelvis"),
+    _("spine"),
+    _("extremity"),
+    _("heart"),
+    _("breast"),
+)
 PHASES = (UNKNOWN, "native", "arterial", "venous", "delayed")
 
 #: Words in BodyPartExamined and in descriptions, in capitals, by the organ that they stand for. The first organ of this

@@ -30,6 +30,9 @@ Translator = Callable[[str, str], str]
 
 _PLACEHOLDER = re.compile(r"\{(\w+)(?:![rsa])?(?::[^{}]*)?\}")
 
+#: One or more literals, such as "a" "b" over two lines, as the only argument.
+_MARKED = re.compile(r"""(?<![\w.])_\(\s*((?:"(?:[^"\\\n]|\\.)*"\s*|'(?:[^'\\\n]|\\.)*'\s*)+)\)""")
+
 _translator: Translator | None = None
 _known: dict[tuple[str, str], str] = {}
 #: Files with marked texts that nobody looked into yet.
@@ -70,7 +73,7 @@ def marks_of(file: str) -> Callable[[str], str]:
     """The function ``_`` of a file whose texts travel: it gives back what it gets, and :func:`said` knows it then.
 
     A text with values is marked before they are filled in, ``_("{done} of {total}").format(...)``; each placeholder has
-    a name and occurs once. A file that also shows texts calls it ``_mark``.
+    a name and occurs once.
     """
     _unread.append(file)
     return str
@@ -128,14 +131,20 @@ def _translated(file: str, text: str) -> str:
 
 def _read(file: str) -> None:
     """Know the texts that are marked in a source file; without its source they stay as they are."""
-    with suppress(OSError, SyntaxError):
-        for node in ast.walk(ast.parse(Path(file).read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("_", "_mark"):
-                text = node.args[0].value if isinstance(node.args[0], ast.Constant) else ""
-                if _PLACEHOLDER.search(text):
-                    _templates[text] = (_pattern(text), file)
-                elif text:
-                    _plain[text] = file
+    with suppress(OSError):
+        for text in marked_in(Path(file).read_text(encoding="utf-8")):
+            if _PLACEHOLDER.search(text):
+                _templates[text] = (_pattern(text), file)
+            else:
+                _plain[text] = file
+
+
+def marked_in(source: str) -> list[str]:
+    """The literals inside ``_("...")`` of a Python source, in order.
+
+    Not by parsing: a window waits for it, and parsing all sources takes ten times as long.
+    """
+    return [ast.literal_eval(f"({literals})") for literals in _MARKED.findall(source)]
 
 
 def _pattern(template: str) -> re.Pattern[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import qt
@@ -318,6 +319,11 @@ class Application:
     def __init__(self, scene):
         self._layout_manager = LayoutManager(scene)
         self.connected = {}
+        self.settings = {}
+
+    def userSettings(self):
+        """As QSettings, which give texts for what was read from a file."""
+        return SimpleNamespace(value=lambda name, default=None: self.settings.get(name, default))
 
     def layoutManager(self):
         return self._layout_manager

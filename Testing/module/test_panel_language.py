@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ import qt
 import slicer
 import slicer.util
 import vtk
+from CTQualityAssessmentLib.assessment.prompting import Told, prompt_of
 from CTQualityAssessmentLib.denoising import (
     SCORER_WARNING,
     BeforeAfter,
@@ -23,18 +25,22 @@ from CTQualityAssessmentLib.denoising import (
     Strength,
     TissueBias,
 )
-from CTQualityAssessmentLib.models import installed_bundles, read_bundle
+from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, add_bundle, installed_bundles, load_bundle, read_bundle
 from CTQualityAssessmentLib.mrml.assessment_nodes import add_assessment, find_assessments
 from CTQualityAssessmentLib.mrml.denoised_nodes import keep_examination, put_denoised
 from CTQualityAssessmentLib.mrml.difference import find_differences
 from CTQualityAssessmentLib.mrml.results_of_volume import has_results
 from CTQualityAssessmentLib.mrml.scene import nodes_of_class
 from CTQualityAssessmentLib.mrml.scene_file import load_scene, save_scene
-from CTQualityAssessmentLib.mrml.volume_nodes import image_of
+from CTQualityAssessmentLib.mrml.volume_nodes import image_of, node_warnings
 from CTQualityAssessmentLib.panel.before_after import before_after_rows
 from CTQualityAssessmentLib.panel.language import speak_application_language
+from CTQualityAssessmentLib.prompts import ORGANS
+from CTQualityAssessmentLib.reporting.folder import result_folder
 from CTQualityAssessmentLib.results import Refusal
-from CTQualityAssessmentLib.translation import said
+from CTQualityAssessmentLib.translation import said, told
+from CTQualityAssessmentLib.volume import AcquisitionFacts
 
 from Testing.assessment_factory import MODEL, make_assessment, make_attention, make_body, make_volume
 
@@ -259,6 +265,79 @@ def test_what_a_worker_tells_is_translated_where_it_arrives(abroad, window, modu
     kept = Retention(4, 20, "soft tissue", 48, 8, 0.731, (0.7, 0.76), 0.6)
     assert english([said(kept.sentence())], set()) == []
     assert said("a sentence of a stranger") == "a sentence of a stranger"
+
+
+@pytest.mark.parametrize(
+    "settings", [{"language": "en-US"}, {"language": "fr", "Internationalization/Enabled": "false"}]
+)
+def test_in_english_nothing_is_read_before_a_text_is_shown(window, monkeypatch, settings):
+    """The window would wait for the sources of the library each time the application opens the panel."""
+    read = []
+    monkeypatch.setattr("CTQualityAssessmentLib.translation.marked_in", lambda source: read.append(source) or [])
+    monkeypatch.setattr("CTQualityAssessmentLib.translation._unread", [__file__])
+    slicer.app.settings.update(settings)
+    speak_application_language()
+    try:
+        assert said("Denoising slices") == "Denoising slices" and read == []
+        slicer.app.settings.update({"language": "fr", "Internationalization/Enabled": "true"})
+        speak_application_language()
+        assert said("a sentence of a stranger") == "a sentence of a stranger" and len(read) == 1
+    finally:
+        slicer.app.settings.clear()
+        speak_application_language()
+
+
+def test_reasons_and_prompts_are_translated_where_they_are_shown(abroad, window, models, tmp_path):
+    """They are filled into other texts, in which they would stay English."""
+    untagged = replace(make_volume(), facts=AcquisitionFacts())
+    described = replace(untagged, facts=AcquisitionFacts(described_organ="chest"))
+    prompts = [prompt_of(untagged), prompt_of(described), prompt_of(untagged, Told("MR", "brain"))]
+    assert english([said(one.text) for one in prompts], {"CT", "MR"}) == []
+    refused = _raised(lambda: Told("MR", "nose"))
+    assert english([told(refused)], {"modality", "organ", *ORGANS}) == []
+    (tmp_path / "file").write_text("no folder")
+    assert english([told(_raised(lambda: enter(result_folder(tmp_path / "file"))))], {"--out"}) == []
+    name = next(iter(installed_bundles()))
+    assert english([told(_raised(lambda: add_bundle(installed_bundles()[name])))], {name}) == []
+    units = slicer.vtkCodedEntry()
+    units.SetValueSchemeMeaning("1", "UCUM", "no units")
+    node = window.add_volume(make_volume())
+    node.SetVoxelValueUnits(units)
+    assert english(map(said, node_warnings(node)), set()) == [] and len(node_warnings(node)) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"input_size": 1},
+        {"input_size": "large"},
+        {"picture": "none"},
+        {"statement": 3},
+        {"network_config": {"depth": 10**9}},
+        {"network_config": {"names": ["x"] * 1000}},
+    ],
+)
+def test_whatever_is_wrong_with_a_model_is_told_in_the_language(abroad, window, models, tmp_path, change):
+    """The list of models fills the reason into its own text."""
+    folder = tmp_path / "broken"
+    shutil.copytree(models / DEFAULT_BUNDLE, folder)
+    file = folder / "configs" / "metadata.json"
+    metadata = json.loads(file.read_text(encoding="utf-8"))
+    metadata["ctqa"] |= change
+    file.write_text(json.dumps(metadata), encoding="utf-8")
+    error = _raised(lambda: load_bundle(folder))
+    assert english([told(error)], {DEFAULT_BUNDLE, "broken"}) == []
+
+
+def enter(context):
+    with context:
+        pass
+
+
+def _raised(action):
+    with pytest.raises(CTQAError) as caught:
+        action()
+    return caught.value
 
 
 def test_a_translation_without_a_placeholder_is_not_taken(window):

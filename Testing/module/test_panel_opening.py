@@ -70,15 +70,40 @@ def test_leaving_gives_observers_and_shortcuts_back(window):
     assert red.HasObserver(vtk.vtkCommand.ModifiedEvent)
     keys = {key.key.toString() for key in window.main_window.findChildren(qt.QShortcut)}
     assert keys == {"Ctrl+Shift+J", "Ctrl+Shift+K", "Ctrl+Shift+L"}
-    panel = window.panel
+    panel, parameters = window.panel, window.panel.parameters.parameterNode
+    choose_a_sequence(window)
+    assert {one[0].GetClassName() for one in panel.watching.Observations} == {
+        "vtkMRMLSliceNode",
+        "vtkMRMLSliceCompositeNode",
+        "vtkMRMLSequenceBrowserNode",
+    }
+    assert parameters in [one[0] for one in panel.Observations]
     window.widget.exit()
-    watched = [(event, method.__name__) for _, event, method, *_ in panel.Observations]
-    assert not [name for _, name in watched if name in ("_on_view_modified", "_on_parameters_modified")]
+    assert panel.watching.Observations == []
+    assert parameters not in [one[0] for one in panel.Observations]
     qt.QCoreApplication.sendPostedEvents(None, qt.QEvent.DeferredDelete)
     assert window.main_window.findChildren(qt.QShortcut) == []
     window.widget.enter()
+    assert len(panel.watching.Observations) == 7  # views, what they show, browser
     window.close()
-    assert panel.Observations == []
+    assert panel.Observations == [] and panel.watching.Observations == []
+
+
+def choose_a_sequence(window):
+    """A volume that shows one of two time points, chosen."""
+    logic = slicer.vtkSlicerSequencesLogic()
+    logic.SetMRMLScene(window.scene)
+    node = window.add_volume(make_volume(), "4D")
+    times = window.scene.AddNewNodeByClass("vtkMRMLSequenceNode", "S")
+    for n in range(2):
+        times.SetDataNodeAtValue(node, str(n))
+    window.scene.RemoveNode(node)
+    browser = window.scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "B")
+    browser.AddSynchronizedSequenceNode(times)
+    browser.SetSelectedItemNumber(0)
+    logic.UpdateProxyNodesFromSequences(browser)
+    window.ui.inputSelector.setCurrentNode(browser.GetProxyNode(times))
+    window.logic = logic
 
 
 def test_widgets_of_a_module_that_was_left_change_nothing(window):

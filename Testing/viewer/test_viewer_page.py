@@ -20,7 +20,8 @@ import pytest
 from CTQualityAssessmentLib.assessment.measures import measure_volume
 from CTQualityAssessmentLib.colours import DIFFERENCE
 from CTQualityAssessmentLib.reading import read_volume
-from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS, value_text
+from CTQualityAssessmentLib.reporting.measure_labels import MEASURE_WORDS
+from CTQualityAssessmentLib.reporting.measure_words import value_text
 
 from Testing.dicom_factory import body, write_series
 from Testing.viewer.pictures import picture, picture_after, picture_when

@@ -13,8 +13,8 @@ from CTQualityAssessmentLib.batch.groups import OUTLIER_RULE, Outlier, protocol_
 from CTQualityAssessmentLib.batch.plan import Entry
 from CTQualityAssessmentLib.batch.records import FAILED, SCORED, SKIPPED, UNSCORED, Settings
 from CTQualityAssessmentLib.batch.table import report_link
+from CTQualityAssessmentLib.reporting.fact_labels import DISCLAIMER
 from CTQualityAssessmentLib.reporting.page_parts import page_template
-from CTQualityAssessmentLib.reporting.words import DISCLAIMER
 from CTQualityAssessmentLib.results import FAIR_SCORE, grade
 
 _TEMPLATES = Path(__file__).with_name("templates")

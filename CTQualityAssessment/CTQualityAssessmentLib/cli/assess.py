@@ -235,8 +235,9 @@ def _assessed(
 
 
 def _print_summary(assessment: VolumeAssessment) -> None:
+    from CTQualityAssessmentLib.reporting.fact_labels import DISCLAIMER
     from CTQualityAssessmentLib.reporting.web_page import refused_ranges
-    from CTQualityAssessmentLib.reporting.words import DISCLAIMER, facts_line, headline, summary_line
+    from CTQualityAssessmentLib.reporting.words import facts_line, headline, summary_line
 
     title, meaning = headline(assessment)
     if assessment.partial:

@@ -54,7 +54,8 @@ def _described(found: Sequence[SeriesInfo], volume: Volume) -> dict[str, Any]:
 
 
 def _print_volume(volume: Volume) -> None:
-    from CTQualityAssessmentLib.reporting.words import FACT_LABELS, fact_text
+    from CTQualityAssessmentLib.reporting.fact_labels import FACT_LABELS
+    from CTQualityAssessmentLib.reporting.words import fact_text
 
     i, j, k = volume.spacing
     axis = volume.acquisition_axis

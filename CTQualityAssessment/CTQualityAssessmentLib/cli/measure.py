@@ -66,7 +66,8 @@ def measure(
 
 
 def _print_measures(measures: PhysicalMeasures) -> None:
-    from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS, range_text, reason_text, value_text
+    from CTQualityAssessmentLib.reporting.measure_labels import MEASURE_WORDS
+    from CTQualityAssessmentLib.reporting.measure_words import range_text, reason_text, value_text
 
     if measures.partial:
         console.print("PARTIAL: the run was cancelled; the slices that it did not reach were not measured.")

@@ -11,8 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from CTQualityAssessmentLib.translation import marks_of
+
 if TYPE_CHECKING:
     import torch
+
+_ = marks_of(__file__)
 
 #: Larger than any network that reads one slice at a time; keeps a wrong file from being read, a wrong folder copied.
 LARGEST_BUNDLE = 4 * 2**30
@@ -34,7 +38,7 @@ def read_plain(path: Path, most: int) -> bytes:
     with os.fdopen(os.open(path, flags), "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode) or status.st_size > most:
-            raise OSError(errno.EFBIG, "No plain file of a reasonable size")
+            raise OSError(errno.EFBIG, _("No plain file of a reasonable size"))
         return file.read()
 
 

@@ -108,4 +108,4 @@ def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tens
 
 
 def _advice(info: BundleInfo) -> str:
-    return f"Use '{info.name}' with 'ctqa assess', or choose a denoiser of 'ctqa models'."
+    return _("Use '{name}' with 'ctqa assess', or choose a denoiser of 'ctqa models'.").format(name=info.name)

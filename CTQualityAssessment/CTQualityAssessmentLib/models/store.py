@@ -53,7 +53,8 @@ def add_bundle(source: Path) -> BundleInfo:
         )
     if info.name in installed_bundles():
         raise BundleExists(
-            f"A model named '{info.name}' is installed already.", "Remove it first, or give the new one another name."
+            _("A model named '{name}' is installed already.").format(name=info.name),
+            _("Remove it first, or give the new one another name."),
         )
     files = _files(source, info.name)
     verify_bundle(info)

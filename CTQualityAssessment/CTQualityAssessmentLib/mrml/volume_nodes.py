@@ -134,7 +134,7 @@ def node_warnings(node: slicer.vtkMRMLScalarVolumeNode) -> list[str]:
     """What the node itself says against it, without a look at its voxels."""
     units = node.GetVoxelValueUnits()
     if units is not None and units.GetCodeValue() and units.GetCodeValue() != "[hnsf'U]":
-        return ["The volume says that its values are not in Hounsfield units."]
+        return [_("The volume says that its values are not in Hounsfield units.")]
     return []
 
 

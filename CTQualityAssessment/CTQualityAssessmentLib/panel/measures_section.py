@@ -10,7 +10,8 @@ from slicer.i18n import tr as _
 from CTQualityAssessmentLib.measures import PhysicalMeasures
 from CTQualityAssessmentLib.panel.measuring import Measuring
 from CTQualityAssessmentLib.panel.section import Section
-from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS, range_text, reason_text, value_text
+from CTQualityAssessmentLib.reporting.measure_labels import MEASURE_WORDS
+from CTQualityAssessmentLib.reporting.measure_words import range_text, reason_text, value_text
 from CTQualityAssessmentLib.translation import said
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _table(measures: PhysicalMeasures) -> str:
             cells = (said(words.label), value_text(words, measures.volume), range_text(words, measures.volume))
             rows.append("<tr>" + "".join(f"<td>{html.escape(cell)}&nbsp;&nbsp;</td>" for cell in cells) + "</tr>")
         else:
-            told = f"{_('n/a')}: {reason}"
+            told = _("n/a: {reason}").format(reason=reason)
             label = html.escape(said(words.label))
             rows.append(f"<tr><td>{label}&nbsp;&nbsp;</td><td colspan='2'>{html.escape(told)}</td></tr>")
     return f"<table>{''.join(rows)}</table>"

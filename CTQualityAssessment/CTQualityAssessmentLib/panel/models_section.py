@@ -109,10 +109,11 @@ class ModelsSection(Section):
     def _show(self, choose: str = "") -> None:
         models, names = self.ui.modelList, list(self._folders)
         models.clear()
+        unknown = _("not verified yet")
         for name in names:
             info = self._bundles.get(name)
             version = f" {info.version}" if info is not None else ""
-            models.addItem(f"{name}{version}: {self._states.get(name, _('not verified yet'))}")
+            models.addItem(f"{name}{version}: {self._states.get(name, unknown)}")
         models.currentRow = names.index(choose) if choose in names else min(0, len(names) - 1)
         self._on_row()
 

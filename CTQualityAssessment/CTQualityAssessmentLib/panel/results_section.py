@@ -14,7 +14,8 @@ from CTQualityAssessmentLib.mrml.threshold_line import move_threshold
 from CTQualityAssessmentLib.mrml.time_series import TimeSeriesNodes, find_time_series, sequence_of
 from CTQualityAssessmentLib.panel.result_views import ResultViews
 from CTQualityAssessmentLib.panel.section import Section
-from CTQualityAssessmentLib.reporting.words import DISCLAIMER, headline, summary_line
+from CTQualityAssessmentLib.reporting.fact_labels import DISCLAIMER
+from CTQualityAssessmentLib.reporting.words import headline, summary_line
 from CTQualityAssessmentLib.results import VolumeAssessment
 from CTQualityAssessmentLib.translation import said
 

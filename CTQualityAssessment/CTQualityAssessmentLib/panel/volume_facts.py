@@ -22,7 +22,8 @@ from CTQualityAssessmentLib.mrml.volume_nodes import (
     voxels_in,
 )
 from CTQualityAssessmentLib.reading.hounsfield import judge, sample
-from CTQualityAssessmentLib.reporting.words import FACT_LABELS, fact_text
+from CTQualityAssessmentLib.reporting.fact_labels import FACT_LABELS
+from CTQualityAssessmentLib.reporting.words import fact_text
 from CTQualityAssessmentLib.translation import said, told
 from CTQualityAssessmentLib.volume import AcquisitionFacts, Volume
 

@@ -15,8 +15,8 @@ from CTQualityAssessmentLib.batch.records import SCORED
 from CTQualityAssessmentLib.record.drift import DRIFT_RULE, MonthOfGroup, months_of
 from CTQualityAssessmentLib.record.store import Result
 from CTQualityAssessmentLib.record.trend_charts import MonthChart, month_chart
+from CTQualityAssessmentLib.reporting.fact_labels import DISCLAIMER
 from CTQualityAssessmentLib.reporting.page_parts import page_template
-from CTQualityAssessmentLib.reporting.words import DISCLAIMER
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _SHARED = Path(CTQualityAssessmentLib.batch.__file__).with_name("templates")

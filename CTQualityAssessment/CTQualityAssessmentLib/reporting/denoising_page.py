@@ -20,7 +20,8 @@ from CTQualityAssessmentLib.reporting.denoising_words import (
     percent_kept,
     signed,
 )
-from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS, number_text
+from CTQualityAssessmentLib.reporting.measure_labels import MEASURE_WORDS
+from CTQualityAssessmentLib.reporting.measure_words import number_text
 from CTQualityAssessmentLib.reporting.page_parts import can_draw, css_gradient, data_uri, page_template
 from CTQualityAssessmentLib.volume import Volume
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from CTQualityAssessmentLib.denoising import LEAST_KEPT, DenoisingReport, Findings, Retention
-from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS, number_text
+from CTQualityAssessmentLib.reporting.measure_labels import MEASURE_WORDS
+from CTQualityAssessmentLib.reporting.measure_words import number_text
 from CTQualityAssessmentLib.translation import said
 
 DENOISING_DISCLAIMER = "A research tool, not a medical device. Look at the residual: it must show noise and no anatomy."

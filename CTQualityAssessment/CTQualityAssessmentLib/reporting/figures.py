@@ -14,6 +14,7 @@ from matplotlib.transforms import Bbox
 
 from CTQualityAssessmentLib.assessment.display import window_words
 from CTQualityAssessmentLib.colours import ATTENTION
+from CTQualityAssessmentLib.reporting.fact_labels import DISCLAIMER
 from CTQualityAssessmentLib.reporting.score_curve import draw_curve, draw_cut
 from CTQualityAssessmentLib.reporting.slice_panels import (
     MAP_WORDS,
@@ -27,7 +28,6 @@ from CTQualityAssessmentLib.reporting.slice_panels import (
     slices_to_show,
 )
 from CTQualityAssessmentLib.reporting.words import (
-    DISCLAIMER,
     curve_reading,
     facts_line,
     headline,

@@ -54,7 +54,7 @@ def _scratch_beside(destination: Path) -> Iterator[Path]:
     """Beside the destination, so that the renames stay within one file system."""
     destination.parent.mkdir(parents=True, exist_ok=True)
     if destination.exists() and not (destination.is_dir() and os.access(destination, os.W_OK | os.X_OK)):
-        raise PermissionError(errno.EACCES, "Not a folder that may be written to")
+        raise PermissionError(errno.EACCES, _("Not a folder that may be written to"))
     with scratch_folder(_PREFIX, destination.parent) as scratch:
         yield scratch
 

@@ -11,11 +11,11 @@ from CTQualityAssessmentLib.colours import ATTENTION, QUALITY
 from CTQualityAssessmentLib.denoising import DenoisingReport
 from CTQualityAssessmentLib.measures import TISSUES, PhysicalMeasures
 from CTQualityAssessmentLib.reporting.denoising_page import denoising_view
-from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS, range_text, reason_text, value_text
+from CTQualityAssessmentLib.reporting.fact_labels import DISCLAIMER, FACT_LABELS
+from CTQualityAssessmentLib.reporting.measure_labels import MEASURE_WORDS
+from CTQualityAssessmentLib.reporting.measure_words import range_text, reason_text, value_text
 from CTQualityAssessmentLib.reporting.page_parts import can_draw, css_gradient, data_uri, page_template
 from CTQualityAssessmentLib.reporting.words import (
-    DISCLAIMER,
-    FACT_LABELS,
     curve_reading,
     dose_text,
     fact_text,

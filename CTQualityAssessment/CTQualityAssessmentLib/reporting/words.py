@@ -6,30 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from CTQualityAssessmentLib.measures import PhysicalMeasures
+from CTQualityAssessmentLib.reporting.fact_labels import FACT_LABELS
 from CTQualityAssessmentLib.results import FAIR_SCORE, MAP_KINDS, AttentionMap, VolumeAssessment, grade
-from CTQualityAssessmentLib.translation import marks_of, said, texts_of
+from CTQualityAssessmentLib.translation import said, texts_of
 
-_, _mark = texts_of(__file__), marks_of(__file__)
+_ = texts_of(__file__)
 
-DISCLAIMER = _mark("A research tool, not a medical device; do not judge denoised images by this score alone.")
-
-#: Acquisition facts as a reader expects them: name, label, unit.
-FACT_LABELS: tuple[tuple[str, str, str], ...] = (
-    ("manufacturer", _mark("Vendor"), ""),
-    ("scanner_model", _mark("Scanner"), ""),
-    ("body_part", _mark("Body part"), ""),
-    ("kvp", _mark("Tube voltage"), "kV"),
-    ("tube_current_ma", _mark("Tube current"), "mA"),
-    ("exposure_mas", _mark("Exposure"), "mAs"),
-    ("ctdivol_mgy", _mark("CTDIvol"), "mGy"),
-    ("ctdi_phantom_cm", _mark("CTDI phantom"), "cm"),
-    ("kernel", _mark("Kernel"), ""),
-    ("reconstruction", _mark("Reconstruction"), ""),
-    ("slice_thickness_mm", _mark("Slice thickness"), "mm"),
-    ("reconstruction_diameter_mm", _mark("Field of view"), "mm"),
-    ("gantry_tilt_deg", _mark("Gantry tilt"), "°"),
-    ("contrast", _mark("Contrast agent"), ""),
-)
 _ON_THE_PAGE = ("kvp", "exposure_mas", "ctdivol_mgy", "kernel", "slice_thickness_mm")
 
 

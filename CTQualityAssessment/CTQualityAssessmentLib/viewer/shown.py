@@ -16,9 +16,11 @@ from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, DEFAULT_DENOISER, Bund
 from CTQualityAssessmentLib.models.errors import UnknownBundle
 from CTQualityAssessmentLib.reading import SeriesInfo
 from CTQualityAssessmentLib.reporting.denoising_words import DENOISING_DISCLAIMER, measure_rows
-from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS, range_text, reason_text, value_text
+from CTQualityAssessmentLib.reporting.fact_labels import DISCLAIMER, FACT_LABELS
+from CTQualityAssessmentLib.reporting.measure_labels import MEASURE_WORDS
+from CTQualityAssessmentLib.reporting.measure_words import range_text, reason_text, value_text
 from CTQualityAssessmentLib.reporting.web_page import refused_ranges
-from CTQualityAssessmentLib.reporting.words import DISCLAIMER, FACT_LABELS, fact_text, headline, verdict_score
+from CTQualityAssessmentLib.reporting.words import fact_text, headline, verdict_score
 from CTQualityAssessmentLib.results import (
     MAP_KINDS,
     MAX_SCORE,

@@ -112,7 +112,7 @@ class DenoisingWork:
         full, report = read_denoised(Path(earlier), volume, full=True)
         model = self._loaded(request.model, report.device)
         if report.model.sha256 != model.identity.sha256:
-            raise BadRequestError("the earlier result is of another model")
+            raise BadRequestError(_("the earlier result is of another model"))
         return full, report.at_strength(strength)
 
     def _loaded(self, name: str | None, device: str) -> LoadedDenoiser:

@@ -111,7 +111,7 @@ class Worker:
                 elif message["t"] == "quit":
                     break
                 else:
-                    raise BadRequestError("its kind is unknown")
+                    raise BadRequestError(_("its kind is unknown"))
             except BadRequestError as error:
                 self._send({"t": "error", "id": message.get("id"), **describe(error)})
         self._closed.set()

@@ -131,9 +131,9 @@ class VolumeRequest:
 
     def __post_init__(self) -> None:
         if self.array is None:
-            raise BadRequestError("it names no input")
+            raise BadRequestError(_("it names no input"))
         if self.ijk_to_ras is None:
-            raise BadRequestError("an array comes with its ijk_to_ras")
+            raise BadRequestError(_("an array comes with its ijk_to_ras"))
 
     def to_message(self) -> dict[str, Any]:
         """The message that asks for this."""
@@ -148,13 +148,13 @@ class VolumeRequest:
         """
         given = {name: value for name, value in message.items() if name != "t"}
         if set(given) - {f.name for f in fields(cls)}:
-            raise BadRequestError("it has unknown fields")
+            raise BadRequestError(_("it has unknown fields"))
         if not all(isinstance(given.get(name), str) for name in ("id", "folder")):
-            raise BadRequestError("id and folder are texts")
+            raise BadRequestError(_("id and folder are texts"))
         try:
             return cls(**given)
         except TypeError:
-            raise BadRequestError("a field has the wrong type") from None
+            raise BadRequestError(_("a field has the wrong type")) from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +188,7 @@ class SubtractRequest(VolumeRequest):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.second or self.second_ijk_to_ras is None:
-            raise BadRequestError("it names no second volume")
+            raise BadRequestError(_("it names no second volume"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,7 +221,7 @@ class DenoiseRequest(VolumeRequest):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not all(0 <= one <= 1 for one in (self.lung, self.soft_tissue, self.bone)):
-            raise BadRequestError("a strength lies between 0 and 1")
+            raise BadRequestError(_("a strength lies between 0 and 1"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,13 +253,13 @@ class AssessRequest(VolumeRequest):
 
     def __post_init__(self) -> None:
         if (self.array is None) == (self.path is None):
-            raise BadRequestError("it names no input, or two")
+            raise BadRequestError(_("it names no input, or two"))
         if self.path is None:
             super().__post_init__()
         if self.batch is not None and self.batch < 1:
-            raise BadRequestError("a batch holds at least one slice")
+            raise BadRequestError(_("a batch holds at least one slice"))
         if not set(self.attention_stages) <= {1, 2, 3, 4}:
-            raise BadRequestError("attention stages are among 1, 2, 3, 4")
+            raise BadRequestError(_("attention stages are among 1, 2, 3, 4"))
 
 
 def encode(message: dict[str, Any]) -> str:
@@ -278,7 +278,7 @@ def decode(line: str | bytes) -> dict[str, Any]:
     try:
         message = json.loads(line)
     except ValueError:
-        raise BadRequestError("it is no JSON") from None
+        raise BadRequestError(_("it is no JSON")) from None
     if not isinstance(message, dict) or not isinstance(message.get("t"), str):
-        raise BadRequestError("it is no message")
+        raise BadRequestError(_("it is no message"))
     return message

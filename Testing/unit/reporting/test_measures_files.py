@@ -9,7 +9,7 @@ import json
 import jsonschema
 import pytest
 from CTQualityAssessmentLib.assessment.measures import measure_volume
-from CTQualityAssessmentLib.reporting.measure_words import MEASURE_WORDS
+from CTQualityAssessmentLib.reporting.measure_labels import MEASURE_WORDS
 from CTQualityAssessmentLib.reporting.measures_file import (
     COLUMNS,
     measures_schema,

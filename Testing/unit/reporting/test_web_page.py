@@ -11,11 +11,11 @@ from dataclasses import replace
 import jsonschema
 import pytest
 from CTQualityAssessmentLib.measures import FIGURES, REASONS, PhysicalMeasures, SliceMeasures, VolumeMeasures
+from CTQualityAssessmentLib.reporting.fact_labels import FACT_LABELS
 from CTQualityAssessmentLib.reporting.json_file import assessment_schema, to_json
 from CTQualityAssessmentLib.reporting.measures_file import measures_schema, measures_to_json
 from CTQualityAssessmentLib.reporting.page_charts import draw_profile
 from CTQualityAssessmentLib.reporting.web_page import refused_ranges, write_web_page
-from CTQualityAssessmentLib.reporting.words import FACT_LABELS
 
 from Testing.assessment_factory import make_assessment, make_attention, make_volume
 from Testing.page_elements import Elements, nameless, outside_sources

@@ -34,7 +34,7 @@ from CTQualityAssessmentLib.reporting.dicom.header import (
     new_object,
     reference,
 )
-from CTQualityAssessmentLib.reporting.words import DISCLAIMER
+from CTQualityAssessmentLib.reporting.fact_labels import DISCLAIMER
 from CTQualityAssessmentLib.results import SliceAssessment, VolumeAssessment
 
 if TYPE_CHECKING:
