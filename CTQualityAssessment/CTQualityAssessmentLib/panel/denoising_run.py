@@ -212,7 +212,7 @@ class DenoisingRun(WorkerRun[_DenoiseJob]):
                 self._conclude(job, _not_examined() if job.made is not None else _("Cancelled; nothing was kept."))
 
     def failed(self, job: _DenoiseJob, message: str) -> None:
-        """The voxels could not be handed over."""
+        """It cannot go on."""
         self._conclude(job, message)
 
     def lost(self, job: _DenoiseJob) -> None:
