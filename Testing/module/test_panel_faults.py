@@ -119,3 +119,49 @@ def test_a_fault_while_a_denoised_volume_is_put_there_ends_the_run(window, monke
     assert FAULT in window.ui.denoiseStatusLabel.text
     if where.startswith("mrml"):
         assert census(window.scene) == before
+
+
+@pytest.mark.parametrize("what", ["delete the volume", "close the scene", "remove the results"])
+def test_what_a_user_does_while_the_result_is_put_there(window, what):
+    """Between two steps the window answers: whoever clicks then must not be left with half a result or "Done."."""
+    volume = make_volume()
+    node = window.add_volume(volume)
+    before = census(window.scene)
+    run = between_the_steps(window, node, volume)
+    assert run.busy and census(window.scene) != before
+    if what == "delete the volume":
+        window.scene.RemoveNode(node)
+        message = "The volume was removed"
+    elif what == "close the scene":
+        window.scene.Clear(False)
+        message = "The scene was closed"
+    else:
+        window.panel.refresh()
+        window.ui.removeResultsButton.click()
+        run._timer.start(5)
+        window.wait(lambda: not run.busy, seconds=30)
+        message = "The result was removed before it was shown."
+    assert not run.busy and window.ui.statusLabel.text.startswith(message)
+    ours = ("Table", "Plot", "ScriptedModule", "Text", "Color", "ScalarVolume")
+    left = {kind: n for kind, n in (census(window.scene) - before).items() if any(one in kind[0] for one in ours)}
+    assert left == {} and find_assessments(window.scene, None) == []
+    assert not window.ui.verdictLabel.text and window.ui.cancelButton.isHidden()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the worker's tests run on POSIX")
+def test_boxes_lie_on_the_grid_that_was_denoised(window, monkeypatch):
+    """The user may put other voxels into the node while the worker still looks at the old ones."""
+    node = window.add_volume(Volume(noisy_patient(4, 96), affine(spacing=(3.5, 3.5, 5.0))))
+    run, grids = window.panel.denoise.run, []
+    examined = run._examined
+
+    def later(job):
+        node.SetAndObserveImageData(None)
+        grids.append(job.grid())
+        examined(job)
+
+    monkeypatch.setattr(run, "_examined", later)
+    window.ui.denoiseButton.click()
+    window.wait(lambda: not run.busy)
+    assert grids[0].hu.shape == (4, 96, 96)
+    assert "fault" not in window.ui.denoiseStatusLabel.text

@@ -14,6 +14,7 @@ from slicer.i18n import tr as _
 
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.mrml.assessment_nodes import AssessmentNodes, assessment_steps
+from CTQualityAssessmentLib.mrml.colour_nodes import remove_unused_colour_nodes
 from CTQualityAssessmentLib.mrml.live_scores import LiveScores
 from CTQualityAssessmentLib.mrml.removal import remove_nodes
 from CTQualityAssessmentLib.panel.assess_job import AssessJob, RunRequest
@@ -160,7 +161,7 @@ class AssessmentRun(WorkerRun[AssessJob]):
                     self._conclude(job, _known(kept))
 
     def _draw(self, job: AssessJob) -> None:
-        """Draw what came, a little; what cannot be read ends the run where its result is read."""
+        """Draw what came, a little. Without the file of bodies the run ends where its result is read."""
         with suppress(CTQAError):
             _for_a_moment(job.draw())
 
@@ -204,8 +205,12 @@ class AssessmentRun(WorkerRun[AssessJob]):
         try:
             yield  # the panel shows it in an event of its own
         except GeneratorExit:  # the scene or the volume went in between
-            remove_nodes(node.GetScene() or slicer.mrmlScene, nodes.made())
+            scene = node.GetScene() or slicer.mrmlScene
+            remove_nodes(scene, nodes.made())
+            remove_unused_colour_nodes(scene)
             raise
+        if nodes.parameters.GetScene() is None:
+            return RunEnd(message=_("The result was removed before it was shown."))
         return RunEnd(nodes, message, assessment=assessment)
 
     def _end(self, end: RunEnd) -> None:
