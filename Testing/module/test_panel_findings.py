@@ -133,3 +133,25 @@ def test_a_denoiser_without_a_detector_says_so(window, monkeypatch):
     window.panel.refresh()
     assert not window.ui.findingsCheck.enabled and "without a lesion detector" in window.ui.findingsCheck.toolTip
     assert not window.panel.denoise._wants_findings()
+
+
+def test_the_list_leads_to_the_boxes_of_the_chosen_volume(window):
+    """Boxes of two patients often have the same names: a jump would go to a place in the other one."""
+    volume, combo = make_volume(), window.ui.findingsCombo
+    boxes = {}
+    for name in ("A", "B"):
+        node = window.add_volume(volume, name)
+        (boxes[name],) = place(window, node, volume, Findings((BOX,), ())).boxes
+    boxes["B"].SetName(boxes["A"].GetName())
+    for name in ("A", "B", "A"):
+        window.ui.inputSelector.setCurrentNode(window.scene.GetFirstNodeByName(name))
+        assert [combo.itemData(n) for n in range(combo.count)] == ["", boxes[name].GetID()]
+
+
+def test_a_jump_that_fails_is_told(window, monkeypatch):
+    volume = make_volume()
+    node = window.add_volume(volume)
+    place(window, node, volume, Findings((BOX,), ()))
+    monkeypatch.setattr("CTQualityAssessmentLib.panel.findings_section.box_centre_world", lambda box: 1 / 0)
+    window.ui.findingsCombo.currentIndex = 1
+    assert "ZeroDivisionError" in window.ui.statusLabel.text

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import pytest
 import slicer.util
+from CTQualityAssessmentLib.assessment.difference import volume_difference
 from CTQualityAssessmentLib.assessment.measures import measure_volume
 from CTQualityAssessmentLib.denoising import DenoisingReport, Strength
 from CTQualityAssessmentLib.mrml.assessment_nodes import add_assessment, find_assessments
-from CTQualityAssessmentLib.mrml.denoised_nodes import put_denoised
+from CTQualityAssessmentLib.mrml.denoised_nodes import find_all_denoised, find_denoised, put_denoised
+from CTQualityAssessmentLib.mrml.difference import add_difference
 from CTQualityAssessmentLib.mrml.measure_nodes import add_measures
+from CTQualityAssessmentLib.mrml.results_of_volume import has_results
 from CTQualityAssessmentLib.mrml.scene import nodes_of_class
 from CTQualityAssessmentLib.mrml.volume_nodes import add_volume, image_of
 
@@ -29,8 +33,11 @@ def delete(scene, node):
 
 def fill(window, name):
     """A volume with a score, physical measures and a denoised copy that was scored itself."""
+    return fill_node(window, add_volume(window.scene, make_volume(), name))
+
+
+def fill_node(window, node):
     volume = make_volume()
-    node = add_volume(window.scene, volume, name)
     add_assessment(window.scene, node, make_assessment(volume), make_body(volume))
     add_measures(window.scene, node, measure_volume(volume))
     report = DenoisingReport(MODEL, Strength(), 6, 6, False, "cpu", 1.0, {})
@@ -78,3 +85,40 @@ def test_nobody_is_asked_where_no_volume_would_go(window, monkeypatch):
     delete(window.scene, node)
     window.ui.removeLeftoversButton.click()
     assert census(window.scene) == before
+
+
+def test_results_go_with_those_of_the_denoised_volume_while_the_volume_stays(window):
+    """They would belong to no volume, and no button of the chosen volume would reach them."""
+    node = add_volume(window.scene, make_volume(), "CT")
+    window.ui.inputSelector.setCurrentNode(node)
+    before = census(window.scene)
+    fill_node(window, node)
+    add_difference(window.scene, node, node, volume_difference(make_volume(), make_volume()))
+    window.panel.refresh()
+    window.ui.removeResultsButton.click()
+    assert census(window.scene) == before
+    assert window.ui.removeLeftoversButton.isHidden() and not window.ui.removeResultsButton.enabled
+
+
+@pytest.mark.parametrize("chosen", ["source", "denoised"])
+def test_another_strength_takes_what_was_found_in_the_one_before(window, chosen):
+    """Scores of voxels that are gone would be read as those of the voxels in view."""
+    volume = make_volume()
+    node = add_volume(window.scene, volume, "CT")
+    window.ui.inputSelector.setCurrentNode(node)
+    fill_node(window, node)
+    denoised = find_denoised(window.scene, node).volume
+    add_measures(window.scene, denoised, measure_volume(volume))
+    add_difference(window.scene, denoised, node, volume_difference(volume, volume))
+    if chosen == "denoised":
+        window.ui.inputSelector.setCurrentNode(denoised)
+        assert window.ui.verdictLabel.text
+    weaker = DenoisingReport(MODEL, Strength(0.2, 0.2, 0.2), 6, 6, False, "cpu", 1.0, {})
+    nodes = put_denoised(window.scene, node, image_of(volume.hu.copy()), volume.acquisition_axis, weaker)
+    window.panel.refresh()
+    assert nodes.volume is denoised and not has_results(window.scene, denoised)
+    assert len(find_all_denoised(window.scene, node)) == 1
+    assert np.array_equal(slicer.util.arrayFromVolume(denoised), volume.hu)
+    assert len(find_assessments(window.scene, node)) == 1  # of the original, whose voxels are the same
+    if chosen == "denoised":
+        assert not window.ui.verdictLabel.text

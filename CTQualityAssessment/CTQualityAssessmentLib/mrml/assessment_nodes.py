@@ -21,7 +21,7 @@ from CTQualityAssessmentLib.mrml.overlays import (
 )
 from CTQualityAssessmentLib.mrml.plots import add_chart, add_score_series, add_threshold_series
 from CTQualityAssessmentLib.mrml.quality_image import QualityImage, quality_image
-from CTQualityAssessmentLib.mrml.removal import clear_views, helpers_of
+from CTQualityAssessmentLib.mrml.removal import all_or_nothing, clear_views, helpers_of
 from CTQualityAssessmentLib.mrml.scene import batch, nodes_of_class
 from CTQualityAssessmentLib.mrml.subject_hierarchy import place_beside
 from CTQualityAssessmentLib.mrml.tables import add_slice_table, add_summary_table, add_threshold_table
@@ -110,7 +110,8 @@ def assessment_steps(
     quality: QualityImage,
     text: str | None = None,
 ) -> Generator[None, None, AssessmentNodes]:
-    """As :func:`add_assessment`, in steps, between which a window can answer; the last one alone touches the scene.
+    """As :func:`add_assessment`, in steps, between which a window can answer; the last one alone touches the scene,
+    and leaves it as it was where it fails.
 
     Args:
         scene: where the nodes go.
@@ -133,38 +134,39 @@ def assessment_steps(
     if text is None:
         text = json.dumps(assessment.to_dict(), allow_nan=False)
         yield
-    with batch(scene):
-        shown = add_quality_overlay(scene, volume_node, assessment, quality)
-        attention = [
-            add_attention_overlay(scene, volume_node, assessment, one, upper, image)
-            for one, image in zip(assessment.attention, attention_images, strict=True)
-        ]
-        volume_maps = [
-            add_volume_map(scene, volume_node, assessment, one, image)
-            for one, image in zip(assessment.volume_maps, map_images, strict=True)
-        ]
-        slice_table, threshold_table = add_slice_table(scene, assessment), add_threshold_table(scene, assessment)
-        score, threshold = add_score_series(scene, slice_table), add_threshold_series(scene, threshold_table)
-        nodes = AssessmentNodes(
-            parameters=_add_parameters(scene, assessment),
-            quality=shown,
-            attention=tuple(attention),
-            volume_maps=tuple(volume_maps),
-            slice_table=slice_table,
-            summary_table=add_summary_table(scene, assessment),
-            threshold_table=threshold_table,
-            score_series=score,
-            threshold_series=threshold,
-            chart=add_chart(scene, score, threshold),
-            result=_add_result(scene, text),
-        )
-        nodes.parameters.SetNodeReferenceID(_VOLUME, volume_node.GetID())
-        for role, members in _by_role(nodes):
-            for n, member in enumerate(members):
-                nodes.parameters.SetNthNodeReferenceID(role, n, member.GetID())
-        for n, helper in enumerate(h for node in nodes.made() for h in helpers_of(node)):
-            nodes.parameters.SetNthNodeReferenceID(_HELPERS, n, helper.GetID())
-    place_beside(scene, volume_node, nodes.made())
+    with all_or_nothing(scene):
+        with batch(scene):
+            shown = add_quality_overlay(scene, volume_node, assessment, quality)
+            attention = [
+                add_attention_overlay(scene, volume_node, assessment, one, upper, image)
+                for one, image in zip(assessment.attention, attention_images, strict=True)
+            ]
+            volume_maps = [
+                add_volume_map(scene, volume_node, assessment, one, image)
+                for one, image in zip(assessment.volume_maps, map_images, strict=True)
+            ]
+            slice_table, threshold_table = add_slice_table(scene, assessment), add_threshold_table(scene, assessment)
+            score, threshold = add_score_series(scene, slice_table), add_threshold_series(scene, threshold_table)
+            nodes = AssessmentNodes(
+                parameters=_add_parameters(scene, assessment),
+                quality=shown,
+                attention=tuple(attention),
+                volume_maps=tuple(volume_maps),
+                slice_table=slice_table,
+                summary_table=add_summary_table(scene, assessment),
+                threshold_table=threshold_table,
+                score_series=score,
+                threshold_series=threshold,
+                chart=add_chart(scene, score, threshold),
+                result=_add_result(scene, text),
+            )
+            nodes.parameters.SetNodeReferenceID(_VOLUME, volume_node.GetID())
+            for role, members in _by_role(nodes):
+                for n, member in enumerate(members):
+                    nodes.parameters.SetNthNodeReferenceID(role, n, member.GetID())
+            for n, helper in enumerate(h for node in nodes.made() for h in helpers_of(node)):
+                nodes.parameters.SetNthNodeReferenceID(_HELPERS, n, helper.GetID())
+        place_beside(scene, volume_node, nodes.made())
     return nodes
 
 

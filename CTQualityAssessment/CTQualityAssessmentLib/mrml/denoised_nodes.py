@@ -15,7 +15,8 @@ from CTQualityAssessmentLib.mrml.colour_nodes import difference_colour_node
 from CTQualityAssessmentLib.mrml.difference import set_half_width
 from CTQualityAssessmentLib.mrml.errors import UnsuitableNodeError
 from CTQualityAssessmentLib.mrml.finding_nodes import add_findings
-from CTQualityAssessmentLib.mrml.removal import remove_nodes
+from CTQualityAssessmentLib.mrml.removal import all_or_nothing, remove_nodes
+from CTQualityAssessmentLib.mrml.results_of_voxels import remove_findings_of_voxels
 from CTQualityAssessmentLib.mrml.scene import batch, nodes_of_class
 from CTQualityAssessmentLib.mrml.subject_hierarchy import place_beside
 from CTQualityAssessmentLib.mrml.tables import add_before_after_table
@@ -111,7 +112,8 @@ def put_denoised(
     """As :func:`add_denoised`, from image data that is taken over, and with the exact report kept in the scene.
 
     Where the source has a denoised volume already, that node gets the new voxels, at once, and what was said of the
-    old ones goes: views that show it show another strength, and the scene never holds two results of one volume.
+    old ones goes, scores and measures too: views that show it show another strength, and the scene never holds two
+    results of one volume.
 
     Args:
         scene: where it goes.
@@ -124,26 +126,30 @@ def put_denoised(
         UnsuitableNodeError: the input node has another shape by now.
     """
     _check_shape(source, tuple(reversed(image.GetDimensions())))
-    earlier = find_denoised(scene, source)
-    with batch(scene):
-        node = earlier.volume if earlier is not None else None
-        if node is None:
-            node = show_as_ct(
-                add_image(scene, image, ijk_to_ras(source), _("{name} denoised").format(name=source.GetName())),
-                acquisition_axis,
-            )
-            _take_window(node, source)
-        else:
-            node.SetAndObserveImageData(image)
-        _say_what_made_it(node, source, report)
+    earlier, told = find_denoised(scene, source), json.dumps(report.to_dict(), allow_nan=False)
+    with all_or_nothing(scene):
+        with batch(scene):
+            node = earlier.volume if earlier is not None else None
+            if node is None:
+                node = show_as_ct(
+                    add_image(scene, image, ijk_to_ras(source), _("{name} denoised").format(name=source.GetName())),
+                    acquisition_axis,
+                )
+                _take_window(node, source)
+                _say_what_made_it(node, source, report)
+            text = scene.AddNewNodeByClass("vtkMRMLTextNode", _("Denoising result"))
+            text.SetAttribute(_IS_REPORT, report.schema_version)
+            text.SetText(told)
+            text.SetNodeReferenceID(SOURCE_ROLE, source.GetID())
+            text.SetNodeReferenceID(_DENOISED, node.GetID())
+        place_beside(scene, source, [node, text])
+    with batch(scene):  # last: where something fails before, the earlier result is still whole
         if earlier is not None:
+            if earlier.volume is not None:
+                _remove_made_for(scene, node)
+                node.SetAndObserveImageData(image)
+                _say_what_made_it(node, source, report)
             remove_nodes(scene, [one for one in earlier.made() if one is not node])
-        text = scene.AddNewNodeByClass("vtkMRMLTextNode", _("Denoising result"))
-        text.SetAttribute(_IS_REPORT, report.schema_version)
-        text.SetText(json.dumps(report.to_dict(), allow_nan=False))
-        text.SetNodeReferenceID(SOURCE_ROLE, source.GetID())
-        text.SetNodeReferenceID(_DENOISED, node.GetID())
-    place_beside(scene, source, [node, text])
     return DenoisedNodes(text, node, None)
 
 
@@ -167,19 +173,20 @@ def keep_examination(
     if nodes is None or nodes.volume is None:
         return None
     table = None
-    with batch(scene):
-        nodes.report.SetText(json.dumps(report.to_dict(), allow_nan=False))
-        remove_nodes(scene, [one for one in (nodes.table, *nodes.boxes) if one is not None])
-        if rows:
-            table = add_before_after_table(scene, rows)
-            nodes.report.SetNodeReferenceID(_TABLE, table.GetID())
-        boxes = []
-        if volume is not None and report.findings is not None:
-            boxes = add_findings(scene, source, volume, report.findings)
-            for n, box in enumerate(boxes):
-                nodes.report.SetNthNodeReferenceID(_BOXES, n, box.GetID())
-    if table is not None:
-        place_beside(scene, source, [table])
+    with all_or_nothing(scene):
+        with batch(scene):
+            nodes.report.SetText(json.dumps(report.to_dict(), allow_nan=False))
+            remove_nodes(scene, [one for one in (nodes.table, *nodes.boxes) if one is not None])
+            if rows:
+                table = add_before_after_table(scene, rows)
+                nodes.report.SetNodeReferenceID(_TABLE, table.GetID())
+            boxes = []
+            if volume is not None and report.findings is not None:
+                boxes = add_findings(scene, source, volume, report.findings)
+                for n, box in enumerate(boxes):
+                    nodes.report.SetNthNodeReferenceID(_BOXES, n, box.GetID())
+        if table is not None:
+            place_beside(scene, source, [table])
     return DenoisedNodes(nodes.report, nodes.volume, table, tuple(boxes))
 
 
@@ -220,12 +227,20 @@ def is_denoised(node: slicer.vtkMRMLNode) -> bool:
 
 
 def remove_denoised(scene: slicer.vtkMRMLScene, source: slicer.vtkMRMLScalarVolumeNode | None) -> None:
-    """Take away what :func:`put_denoised` made of a volume; copies that a user made of it stay.
+    """Take away what :func:`put_denoised` made of a volume, and what was made for that; copies of a user stay.
 
     None: of volumes that are gone.
     """
     for nodes in find_all_denoised(scene, source):
+        if nodes.volume is not None:
+            _remove_made_for(scene, nodes.volume)
         remove_nodes(scene, nodes.made())
+
+
+def _remove_made_for(scene: slicer.vtkMRMLScene, denoised: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """What was made for a denoised volume: scores, and what a script denoised once more."""
+    remove_findings_of_voxels(scene, denoised)
+    remove_denoised(scene, denoised)
 
 
 def _check_shape(source: slicer.vtkMRMLScalarVolumeNode, shape: tuple[int, ...]) -> None:

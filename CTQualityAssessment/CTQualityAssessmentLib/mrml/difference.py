@@ -7,7 +7,7 @@ import vtk
 
 from CTQualityAssessmentLib.assessment.difference import NOT_COVERED, VolumeDifference
 from CTQualityAssessmentLib.mrml.colour_nodes import difference_colour_node
-from CTQualityAssessmentLib.mrml.removal import remove_nodes
+from CTQualityAssessmentLib.mrml.removal import all_or_nothing, remove_nodes
 from CTQualityAssessmentLib.mrml.scene import batch, nodes_of_class
 from CTQualityAssessmentLib.mrml.subject_hierarchy import place_beside
 from CTQualityAssessmentLib.mrml.volume_nodes import add_image, add_scalar_volume, ijk_to_ras
@@ -39,23 +39,24 @@ def add_difference(
         half_width_hu: the difference that has the last colour.
         image: ``difference.hu`` as image data, which is then taken over and not copied.
     """
-    with batch(scene):
-        remove_differences(scene, first)
-        if image is not None:
-            node = add_image(scene, image, ijk_to_ras(first), _("Difference"))
-        else:
-            node = add_scalar_volume(scene, difference.hu, ijk_to_ras(first), _("Difference"))
-        node.SetAttribute(_IS_DIFFERENCE, "1")
-        node.SetAndObserveTransformNodeID(first.GetTransformNodeID())
-        node.SetNodeReferenceID(_FIRST, first.GetID())
-        node.SetNodeReferenceID(_SECOND, second.GetID())
-        display = node.GetDisplayNode()
-        display.SetAndObserveColorNodeID(difference_colour_node(scene).GetID())
-        display.SetAutoThreshold(False)
-        display.SetThreshold(NOT_COVERED + 1, _HIGHEST_HU)
-        display.SetApplyThreshold(True)
-        set_half_width(node, half_width_hu)
-    place_beside(scene, first, [node])
+    with all_or_nothing(scene):
+        with batch(scene):
+            remove_differences(scene, first)
+            if image is not None:
+                node = add_image(scene, image, ijk_to_ras(first), _("Difference"))
+            else:
+                node = add_scalar_volume(scene, difference.hu, ijk_to_ras(first), _("Difference"))
+            node.SetAttribute(_IS_DIFFERENCE, "1")
+            node.SetAndObserveTransformNodeID(first.GetTransformNodeID())
+            node.SetNodeReferenceID(_FIRST, first.GetID())
+            node.SetNodeReferenceID(_SECOND, second.GetID())
+            display = node.GetDisplayNode()
+            display.SetAndObserveColorNodeID(difference_colour_node(scene).GetID())
+            display.SetAutoThreshold(False)
+            display.SetThreshold(NOT_COVERED + 1, _HIGHEST_HU)
+            display.SetApplyThreshold(True)
+            set_half_width(node, half_width_hu)
+        place_beside(scene, first, [node])
     return node
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import slicer
 
@@ -39,3 +40,17 @@ def remove_nodes(scene: slicer.vtkMRMLScene, nodes: Sequence[slicer.vtkMRMLNode]
     for node in [*(helper for owner in nodes for helper in helpers_of(owner)), *nodes]:
         if node.GetScene() is scene:
             scene.RemoveNode(node)
+
+
+@contextmanager
+def all_or_nothing(scene: slicer.vtkMRMLScene) -> Iterator[None]:
+    """Where the block fails, take away the nodes that it added: half a result would look like a whole one."""
+    before = set(nodes_of_class(scene, "vtkMRMLNode"))
+    try:
+        yield
+    except BaseException:
+        added = [node for node in nodes_of_class(scene, "vtkMRMLNode") if node not in before]
+        # What views make for themselves at the sight of a node is not ours: singletons, and what no file keeps.
+        ours = [node for node in added if node.GetSaveWithScene() and not node.GetSingletonTag()]
+        remove_nodes(scene, ours[::-1])  # what was added later refers to what was there
+        raise

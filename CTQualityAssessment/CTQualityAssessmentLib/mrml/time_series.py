@@ -11,7 +11,7 @@ import slicer
 import vtk
 
 from CTQualityAssessmentLib.mrml.plots import add_chart
-from CTQualityAssessmentLib.mrml.removal import remove_nodes
+from CTQualityAssessmentLib.mrml.removal import all_or_nothing, remove_nodes
 from CTQualityAssessmentLib.mrml.scene import batch, nodes_of_class
 from CTQualityAssessmentLib.mrml.subject_hierarchy import place_beside
 from CTQualityAssessmentLib.results import VolumeAssessment
@@ -92,44 +92,45 @@ def add_time_series(
     items = sorted(found)
     unit = sequence.sequence.GetIndexUnit()
     name = sequence.sequence.GetIndexName() or _("time")
-    with batch(scene):
-        remove_time_series(scene, volume_node)
-        table = scene.AddNewNodeByClass("vtkMRMLTableNode", _("Quality over time"))
-        table.SetUseColumnTitleAsColumnHeader(True)
-        summaries = [found[item].summary for item in items]
-        columns: list[tuple[str, str, vtk.vtkAbstractArray, list[Any]]] = [
-            ("item", _("Time point"), vtk.vtkIntArray(), items),
-            ("time", f"{name} ({unit})" if unit else name, vtk.vtkDoubleArray(), [sequence.time(i) for i in items]),
-            ("score", _("Mean score (0-4)"), vtk.vtkDoubleArray(), [_rounded(s.mean) for s in summaries]),
-            ("worst", _("Worst slice"), vtk.vtkDoubleArray(), [_rounded(s.minimum) for s in summaries]),
-            ("scored", _("Slices scored"), vtk.vtkIntArray(), [s.scored for s in summaries]),
-            ("grade", _("Grade"), vtk.vtkStringArray(), [said(s.grade or "") for s in summaries]),
-        ]
-        for column, title, array, values in columns:
-            array.SetName(column)
-            for value in values:
-                array.InsertNextValue(value)
-            table.AddColumn(array)
-            table.SetColumnTitle(column, title)
-        table.SetLocked(True)
-        series = [
-            _add_series(scene, table, _("Mean score"), "score", (0.12, 0.47, 0.71)),
-            _add_series(scene, table, _("Worst slice"), "worst", (0.84, 0.37, 0.0)),
-        ]
-        chart = add_chart(scene, *(series if len(items) > 1 else []))  # one row alone is no line to paint
-        chart.SetName(_("Quality over time"))
-        chart.SetTitle(_("Image quality over time"))
-        chart.SetXAxisTitle(columns[1][1])
-        result = scene.AddNewNodeByClass("vtkMRMLTextNode", _("Quality over time, result"))
-        result.SetAttribute(_IS_SERIES, found[items[0]].schema_version)
-        result.SetText(json.dumps({str(item): found[item].to_dict() for item in items}, allow_nan=False))
-        result.SetNodeReferenceID(_VOLUME, volume_node.GetID())
-        result.SetNodeReferenceID(_TABLE, table.GetID())
-        result.SetNodeReferenceID(_CHART, chart.GetID())
-        for n, one in enumerate(series):
-            result.SetNthNodeReferenceID(_SERIES, n, one.GetID())
-    nodes = TimeSeriesNodes(result, table, tuple(series), chart)
-    place_beside(scene, volume_node, nodes.made())
+    with all_or_nothing(scene):
+        with batch(scene):
+            remove_time_series(scene, volume_node)
+            table = scene.AddNewNodeByClass("vtkMRMLTableNode", _("Quality over time"))
+            table.SetUseColumnTitleAsColumnHeader(True)
+            summaries = [found[item].summary for item in items]
+            columns: list[tuple[str, str, vtk.vtkAbstractArray, list[Any]]] = [
+                ("item", _("Time point"), vtk.vtkIntArray(), items),
+                ("time", f"{name} ({unit})" if unit else name, vtk.vtkDoubleArray(), [sequence.time(i) for i in items]),
+                ("score", _("Mean score (0-4)"), vtk.vtkDoubleArray(), [_rounded(s.mean) for s in summaries]),
+                ("worst", _("Worst slice"), vtk.vtkDoubleArray(), [_rounded(s.minimum) for s in summaries]),
+                ("scored", _("Slices scored"), vtk.vtkIntArray(), [s.scored for s in summaries]),
+                ("grade", _("Grade"), vtk.vtkStringArray(), [said(s.grade or "") for s in summaries]),
+            ]
+            for column, title, array, values in columns:
+                array.SetName(column)
+                for value in values:
+                    array.InsertNextValue(value)
+                table.AddColumn(array)
+                table.SetColumnTitle(column, title)
+            table.SetLocked(True)
+            series = [
+                _add_series(scene, table, _("Mean score"), "score", (0.12, 0.47, 0.71)),
+                _add_series(scene, table, _("Worst slice"), "worst", (0.84, 0.37, 0.0)),
+            ]
+            chart = add_chart(scene, *(series if len(items) > 1 else []))  # one row alone is no line to paint
+            chart.SetName(_("Quality over time"))
+            chart.SetTitle(_("Image quality over time"))
+            chart.SetXAxisTitle(columns[1][1])
+            result = scene.AddNewNodeByClass("vtkMRMLTextNode", _("Quality over time, result"))
+            result.SetAttribute(_IS_SERIES, found[items[0]].schema_version)
+            result.SetText(json.dumps({str(item): found[item].to_dict() for item in items}, allow_nan=False))
+            result.SetNodeReferenceID(_VOLUME, volume_node.GetID())
+            result.SetNodeReferenceID(_TABLE, table.GetID())
+            result.SetNodeReferenceID(_CHART, chart.GetID())
+            for n, one in enumerate(series):
+                result.SetNthNodeReferenceID(_SERIES, n, one.GetID())
+        nodes = TimeSeriesNodes(result, table, tuple(series), chart)
+        place_beside(scene, volume_node, nodes.made())
     return nodes
 
 

@@ -108,23 +108,19 @@ class AssessSection(Section):
             self.panel.results.show_live(self.run.live)
 
     def _on_end(self, end: RunEnd) -> None:
-        if self._series is not None:
-            end = self._go_on(self._series, end)
-            if self.run.busy:
-                return
-            self._series = None
+        series = self._series
+        if series is not None and series.take(end):
+            self.run.start(series.next_request())
+            return
+        self._series = None
         self._show_idle()
-        self.ui.statusLabel.text = end.message or (_("Done.") if end.nodes is not None else "")
+        with self.panel.shown_errors():
+            if series is not None:
+                end = series.end(end)
+            self.ui.statusLabel.text = end.message or (_("Done.") if end.nodes is not None else "")
         self.ui.detailsText.visible = bool(end.log)
         self.ui.detailsText.plainText = end.log
         self.panel.on_run_end(end)
-
-    def _go_on(self, series: TimeRun, end: RunEnd) -> RunEnd:
-        """Take in a time point and start the next, or tell how the whole ended."""
-        if series.take(end):
-            self.run.start(series.next_request())
-            return end
-        return series.end(end)
 
     def _show_idle(self) -> None:
         self.ui.progressBar.visible = False

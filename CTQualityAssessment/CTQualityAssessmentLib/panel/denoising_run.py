@@ -60,6 +60,7 @@ class _DenoiseJob(Job):
         self.wish, self.earlier = wish, earlier
         self.key = volume_key(wish.node)
         self.described: dict[str, Any] = earlier.described if earlier is not None else {}
+        self.shape: tuple[int, ...] = earlier.shape if earlier is not None else ()
         self.arrival: VoxelArrival | None = None
         self.report: DenoisingReport | None = None
         self.made: DenoisedNodes | None = None
@@ -69,6 +70,7 @@ class _DenoiseJob(Job):
         super().open()
         if self.earlier is None:
             self.transfers = [VoxelTransfer(self.wish.node, self.file("hu"))]
+            self.shape = tuple(reversed(self.wish.node.GetImageData().GetDimensions()))
 
     def message(self) -> dict[str, Any]:
         wish = self.wish
@@ -90,8 +92,7 @@ class _DenoiseJob(Job):
 
     def grid(self) -> Volume:
         """The volume as it lay when it was denoised; its voxels are none."""
-        shape = tuple(reversed(self.wish.node.GetImageData().GetDimensions()))
-        nothing = np.broadcast_to(np.int16(0), shape)
+        nothing = np.broadcast_to(np.int16(0), self.shape)
         return Volume(nothing, np.array(self.described["ijk_to_ras"]), int(self.described["acquisition_axis"]))
 
     def changed(self) -> bool:
@@ -212,7 +213,7 @@ class DenoisingRun(WorkerRun[_DenoiseJob]):
                 self._conclude(job, _not_examined() if job.made is not None else _("Cancelled; nothing was kept."))
 
     def failed(self, job: _DenoiseJob, message: str) -> None:
-        """The voxels could not be handed over."""
+        """It cannot go on."""
         self._conclude(job, message)
 
     def lost(self, job: _DenoiseJob) -> None:
@@ -227,8 +228,7 @@ class DenoisingRun(WorkerRun[_DenoiseJob]):
             return
         try:
             job.report = read_denoising(job.path)
-            shape = tuple(reversed(job.wish.node.GetImageData().GetDimensions()))
-            job.arrival = VoxelArrival(job.path / DENOISED, shape)
+            job.arrival = VoxelArrival(job.path / DENOISED, job.shape)
         except CTQAError as error:
             self.ask_to_cancel(job)
             self._conclude(job, told(error))

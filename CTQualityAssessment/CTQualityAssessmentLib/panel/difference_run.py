@@ -126,7 +126,7 @@ class DifferenceRun(WorkerRun[_DifferenceJob]):
         self._conclude(job, node=node, found=job.found)
 
     def failed(self, job: _DifferenceJob, message: str) -> None:
-        """The voxels could not be handed over."""
+        """It cannot go on."""
         self._conclude(job, message=message)
 
     def lost(self, job: _DifferenceJob) -> None:

@@ -24,16 +24,16 @@ class FindingsSection(Section):
         super().__init__(panel)
         self._boxes: tuple[slicer.vtkMRMLMarkupsROINode, ...] = ()
         self._choices = Choices(self.ui.findingsCombo, self._jump)
-        self._listed: tuple[str, ...] | None = None
+        self._listed: tuple[tuple[str, str], ...] | None = None
         self.ui.boxesCheck.toggled.connect(lambda: self.place())
 
     def refresh(self) -> None:
         """List the boxes of the chosen volume, and say why there is no choice where there is none."""
         nodes, report = self.panel.denoise.nodes, self.panel.denoise.report
         self._boxes = nodes.boxes if nodes is not None else ()
-        names = tuple(one.GetName() for one in self._boxes)
-        if names != self._listed:
-            self._listed = names
+        there = tuple((one.GetID(), one.GetName()) for one in self._boxes)  # names alone are those of any volume
+        if there != self._listed:
+            self._listed = there
             items = {"": _("Choose a box")} | {box.GetID(): box.GetName() for box in self._boxes}
             self._choices.fill(items)
         reason = ""
@@ -65,7 +65,8 @@ class FindingsSection(Section):
     def _jump(self, box_id: str) -> None:
         box = slicer.mrmlScene.GetNodeByID(box_id) if box_id else None
         if box is not None:
-            self.panel.jumps.jump_to_place(box_centre_world(box))
+            with self.panel.shown_errors():
+                self.panel.jumps.jump_to_place(box_centre_world(box))
 
 
 def has_detector(info: BundleInfo | None) -> bool:

@@ -112,7 +112,7 @@ class Measuring(WorkerRun[_MeasureJob]):
             self._end(MeasuringState(message=f"{said(message['problem'])} {said(message['advice'])}"))
 
     def failed(self, job: _MeasureJob, message: str) -> None:
-        """The voxels could not be handed over."""
+        """It cannot go on."""
         self._end(MeasuringState(message=message))
 
     def lost(self, job: _MeasureJob) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import qt
 import slicer
@@ -14,6 +14,7 @@ from slicer.i18n import tr as _
 
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.mrml.assessment_nodes import AssessmentNodes, assessment_steps
+from CTQualityAssessmentLib.mrml.colour_nodes import remove_unused_colour_nodes
 from CTQualityAssessmentLib.mrml.live_scores import LiveScores
 from CTQualityAssessmentLib.mrml.removal import remove_nodes
 from CTQualityAssessmentLib.panel.assess_job import AssessJob, RunRequest
@@ -27,7 +28,9 @@ from CTQualityAssessmentLib.worker.exchange import result_steps
 PATIENCE_EMPTY_S, PATIENCE_S = 1.0, 10.0
 #: A step goes on for so long, and then lets the window answer.
 _STEP_S = 0.02
-
+#: No end: steps that a fault ended give None, and must not look as if they went on.
+_NOT_YET = object()
+T = TypeVar("T")
 
 #: Steps that give an assessment, and without its maps as JSON where that is known.
 Result = Generator[None, None, "tuple[VolumeAssessment, str | None]"]
@@ -125,7 +128,7 @@ class AssessmentRun(WorkerRun[AssessJob]):
             self._end(RunEnd(message=text, log="" if cancelled else self.worker.log))
 
     def failed(self, job: AssessJob, message: str) -> None:
-        """The voxels could not be handed over."""
+        """It cannot go on."""
         self._end(RunEnd(message=message))
 
     def lost(self, job: AssessJob) -> None:
@@ -158,7 +161,7 @@ class AssessmentRun(WorkerRun[AssessJob]):
                     self._conclude(job, _known(kept))
 
     def _draw(self, job: AssessJob) -> None:
-        """Draw what came, a little; what cannot be read ends the run where its result is read."""
+        """Draw what came, a little. Without the file of bodies the run ends where its result is read."""
         with suppress(CTQAError):
             _for_a_moment(job.draw())
 
@@ -172,7 +175,7 @@ class AssessmentRun(WorkerRun[AssessJob]):
             end = _for_a_moment(job.ending)
         except CTQAError as error:
             end = RunEnd(message=told(error))
-        if end is not None:
+        if end is not _NOT_YET:
             self._end(end)
 
     def _ending(self, job: AssessJob, result: Result) -> Generator[None, None, RunEnd]:
@@ -202,8 +205,12 @@ class AssessmentRun(WorkerRun[AssessJob]):
         try:
             yield  # the panel shows it in an event of its own
         except GeneratorExit:  # the scene or the volume went in between
-            remove_nodes(node.GetScene() or slicer.mrmlScene, nodes.made())
+            scene = node.GetScene() or slicer.mrmlScene
+            remove_nodes(scene, nodes.made())
+            remove_unused_colour_nodes(scene)
             raise
+        if nodes.parameters.GetScene() is None:
+            return RunEnd(message=_("The result was removed before it was shown."))
         return RunEnd(nodes, message, assessment=assessment)
 
     def _end(self, end: RunEnd) -> None:
@@ -218,13 +225,13 @@ def _known(assessment: VolumeAssessment) -> Result:
     return assessment, None
 
 
-def _for_a_moment(steps: Generator[None, None, RunEnd | None]) -> RunEnd | None:
-    """Take steps until the window should answer; what the last one gives, None before it."""
+def _for_a_moment(steps: Generator[None, None, T]) -> T | object:
+    """Take steps until the window should answer; what the last one gives, :data:`_NOT_YET` before it."""
     end = time.monotonic() + _STEP_S
     try:
         while True:
             next(steps)
             if time.monotonic() >= end:
-                return None
+                return _NOT_YET
     except StopIteration as last:
         return last.value

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -113,7 +115,7 @@ class WorkerRun(Generic[J]):
         raise NotImplementedError
 
     def failed(self, job: J, message: str) -> None:
-        """The voxels could not be handed over; the sentence tells why. Ends the job."""
+        """The job cannot go on; the sentence tells why. Ends the job."""
         raise NotImplementedError
 
     def lost(self, job: J) -> None:
@@ -133,7 +135,8 @@ class WorkerRun(Generic[J]):
         self._job = job
         self._timer.start(wait_ms or STEP_MS)
         if not wait_ms:
-            self._hand_over(job)
+            with self._faults_end_the_job():
+                self._hand_over(job)
 
     def ask_to_cancel(self, job: J) -> None:
         """Tell the worker, if it knows of the job."""
@@ -174,10 +177,28 @@ class WorkerRun(Generic[J]):
         job = self._job
         if job is None:
             self._timer.stop()
-        elif job.asked:
-            self.watch(job)
-        elif self.still_wanted(job):
-            self._hand_over(job)
+            return
+        with self._faults_end_the_job():
+            if job.asked:
+                self.watch(job)
+            elif self.still_wanted(job):
+                self._hand_over(job)
+
+    @contextmanager
+    def _faults_end_the_job(self) -> Iterator[None]:
+        """A fault that nobody foresaw goes to the log and ends the job: else its last step would fail at each tick."""
+        job = self._job
+        try:
+            yield
+        except Exception as error:
+            logging.exception("CTQualityAssessment: unexpected fault")
+            if job is None or self._job is not job:
+                return
+            self.ask_to_cancel(job)
+            problem = _("An unexpected fault ended this ({kind}); the Python console shows where.")
+            advice = _("Try again; if it happens again, save your data and start the application anew.")
+            fault = f"{problem.format(kind=type(error).__name__)} {advice}"
+            self.failed(job, told(error) if isinstance(error, CTQAError) else fault)
 
     def _hand_over(self, job: J) -> None:
         """Write a few slices for the worker; the last step asks it."""
@@ -205,7 +226,8 @@ class WorkerRun(Generic[J]):
     def _on_message(self, message: dict[str, Any]) -> None:
         job = self._job
         if job is not None and message.get("id") == job.id:
-            self.received(job, message["t"], message)
+            with self._faults_end_the_job():
+                self.received(job, message["t"], message)
 
     def _on_worker_end(self) -> None:
         if self._job is not None:
