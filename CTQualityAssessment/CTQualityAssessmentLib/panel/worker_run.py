@@ -214,8 +214,11 @@ class WorkerRun(Generic[J]):
             self.failed(job, told(error))
             return
         except OSError:
-            problem = _("The volume could not be written for the worker.")
-            self.failed(job, f"{problem} {_('Free space on the disk of temporary files.')}")
+            problem, advice = (
+                _("The volume could not be written for the worker."),
+                _("Free space on the disk of temporary files."),
+            )
+            self.failed(job, f"{problem} {advice}")
             return
         self._timer.stop()
         if self.watch_ms:
