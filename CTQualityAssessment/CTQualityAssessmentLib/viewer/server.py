@@ -102,8 +102,10 @@ async def _serve(start: Start) -> None:
             loop.add_signal_handler(getattr(signal, name), stop.set)
     with tempfile.TemporaryDirectory(prefix="ctqa-viewer-", ignore_cleanup_errors=True) as private:
         folder = Path(private)
-        reads_ahead = start.path is not None and is_scene(start.path) is None
-        ahead = await ReadAhead.begin(start.path, start.series, folder) if reads_ahead else None
+        ahead = None
+        if start.path is not None and is_scene(start.path) is None:
+            with contextlib.suppress(OSError):  # without it the CT is read later
+                ahead = await ReadAhead.begin(start.path, start.series, folder)
         try:
             await _serve_from(folder, start, ahead, stop)
         finally:
