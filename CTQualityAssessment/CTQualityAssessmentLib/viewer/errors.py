@@ -12,6 +12,10 @@ class PortError(CTQAError):
         super().__init__("The port cannot be opened.", "Choose another with --port, or 0 for any free one.")
 
 
+class StartError(CTQAError):
+    """Options that mean nothing together."""
+
+
 class BusyError(CTQAError):
     """Something else is going on."""
 

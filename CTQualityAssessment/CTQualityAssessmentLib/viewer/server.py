@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.viewer.access import HOST, Access
-from CTQualityAssessmentLib.viewer.errors import PortError
+from CTQualityAssessmentLib.viewer.errors import PortError, StartError
 from CTQualityAssessmentLib.viewer.read_ahead import ReadAhead, is_scene
 
 if TYPE_CHECKING:
@@ -64,8 +64,10 @@ def run(start: Start) -> None:
     Raises:
         PathNotFoundError: there is nothing at one of the paths.
         PortError: the port is taken.
+        StartError: an option has nothing that it could mean.
         UnknownBundle: there is no such model.
     """
+    _check_options(start)
     if not all(_is_there(one) for one in (start.path, start.second) if one is not None):
         from CTQualityAssessmentLib.reading.errors import PathNotFoundError
 
@@ -81,6 +83,19 @@ def run(start: Start) -> None:
         asyncio.run(_serve(start))
     finally:
         gc.enable()
+
+
+def _check_options(start: Start) -> None:
+    """Refuse what would have to be ignored."""
+    if start.path is None:
+        for option, value in (("--compare", start.second), ("--series", start.series)):
+            if value is not None:
+                raise StartError(f"{option} needs a CT to begin with.", "Give its PATH too, or leave the option out.")
+    elif start.series is not None and is_scene(start.path) is not None:
+        raise StartError(
+            "A scene or a folder of results holds one CT, and no series to choose from.",
+            "Leave --series out, or give the DICOM folder.",
+        )
 
 
 def _is_there(path: Path) -> bool:

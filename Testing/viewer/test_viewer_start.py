@@ -1,0 +1,28 @@
+"""If these fail, the command starts a viewer that does not do what was asked for, and nobody is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from CTQualityAssessmentLib.viewer.errors import StartError
+from CTQualityAssessmentLib.viewer.read_ahead import SCENE
+from CTQualityAssessmentLib.viewer.server import Start, run
+
+from Testing.viewer.running import SAMPLE
+
+
+@pytest.mark.parametrize("asked", [{"second": SAMPLE}, {"series": "1"}], ids=["compare", "series"])
+def test_an_option_without_a_ct_is_refused(asked):
+    with pytest.raises(StartError, match="needs a CT"):
+        run(Start(None, open_browser=False, **asked))
+
+
+@pytest.mark.parametrize("name", ["case.mrb", "results"])
+def test_a_series_of_a_scene_or_of_results_is_refused(tmp_path, name):
+    path = Path(tmp_path / name)
+    if name == "results":
+        path.mkdir()
+    (path / SCENE if path.is_dir() else path).write_bytes(b"x")
+    with pytest.raises(StartError, match="no series"):
+        run(Start(path, series="2", open_browser=False))
