@@ -9,7 +9,8 @@ from CTQualityAssessmentLib.viewer.errors import StartError
 from CTQualityAssessmentLib.viewer.read_ahead import SCENE
 from CTQualityAssessmentLib.viewer.server import Start, run
 
-from Testing.viewer.running import SAMPLE
+from Testing.bundle_factory import write_bundle
+from Testing.viewer.running import SAMPLE, start_viewer
 
 
 @pytest.mark.parametrize("asked", [{"second": SAMPLE}, {"series": "1"}], ids=["compare", "series"])
@@ -26,3 +27,15 @@ def test_a_series_of_a_scene_or_of_results_is_refused(tmp_path, name):
     (path / SCENE if path.is_dir() else path).write_bytes(b"x")
     with pytest.raises(StartError, match="no series"):
         run(Start(path, series="2", open_browser=False))
+
+
+def test_a_damaged_model_stays_told_after_a_ct_is_open(tmp_path, open_page):
+    """Else a model is missing from the list, and nobody knows why."""
+    write_bundle(tmp_path / "models" / "tiny")
+    (write_bundle(tmp_path / "models" / "broken") / "configs" / "metadata.json").write_text("{")
+    with start_viewer(tmp_path / "models", tmp_path / "run", str(SAMPLE)) as running:
+        page = open_page(running)
+        assert page.inner_text("header .title").startswith("CT, 30 slices")
+        told = page.inner_text("[data-test=damaged]")
+        running.process.terminate()
+        assert told and f"Warning: {told}" in running.process.stdout.read()

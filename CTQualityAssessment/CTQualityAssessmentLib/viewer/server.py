@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 UPLOAD_LIMIT_MIB = 4096
 
 
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
 @dataclass(frozen=True)
 class Start:
     """How the viewer is started.
@@ -44,7 +48,8 @@ class Start:
         port: 0 for any that is free.
         open_browser: whether to open the page.
         upload_limit_mib: of one upload.
-        say: takes the line with the address, and what is wrong with ``path``.
+        say: takes the line with the address.
+        warn: takes what is wrong with ``path``, and with a model.
     """
 
     path: Path | None = None
@@ -56,6 +61,7 @@ class Start:
     open_browser: bool = True
     upload_limit_mib: int = UPLOAD_LIMIT_MIB
     say: Callable[[str], None] = print
+    warn: Callable[[str], None] = _to_stderr
 
 
 def run(start: Start) -> None:
@@ -175,6 +181,8 @@ async def _serve_from(folder: Path, start: Start, ahead: ReadAhead | None, stop:
             raise PortError
         address = access.address(server.port)
         start.say(f"The viewer is at {address} (Ctrl-C ends it)")
+        if server.state.damaged:
+            start.warn(f"Warning: {server.state.damaged}")
         if start.open_browser:
             loop.run_in_executor(None, webbrowser.open, address)
         stopped = loop.create_task(stop.wait())
@@ -215,7 +223,7 @@ async def _open(
         try:
             await made.result().open(start.path, start.series, start.second, ahead)
         except CTQAError as error:  # the page shows it too, and takes another file
-            start.say(f"Error: {error}")
+            start.warn(f"Error: {error}")
     gc.freeze()
     gc.enable()
 
