@@ -75,12 +75,14 @@ def test_a_point_a_row_and_the_walk_through_the_worst_move_the_views(page):
     box = page.locator("[data-test=large]").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     for _ in range(7):  # faster than pictures come: none is lost, and none comes later
-        page.mouse.wheel(0, 100)
+        page.mouse.wheel(0, -100)
     wait_here(page, 22)
-    page.mouse.wheel(0, -300)
+    page.mouse.wheel(0, 300)
     wait_here(page, 25)
-    page.mouse.wheel(0, -9000)
+    page.mouse.wheel(0, 9000)
     wait_here(page, 29)
+    page.mouse.wheel(0, -9000)
+    wait_here(page, 0)
 
 
 def test_an_overlay_changes_the_patient_and_nothing_else(page):
