@@ -333,6 +333,32 @@ def test_an_upload_is_read_and_its_copy_is_gone(page, viewer, tmp_path):
     assert not list(private.glob("upload-*")) and private.stat().st_mode & 0o077 == 0
 
 
+_DROP = """(name) => {
+    const transfer = new DataTransfer();
+    if (name) transfer.items.add(new File(["x"], name));
+    window.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, cancelable: true }));
+}"""
+
+
+def test_a_drop_of_nothing_is_told(page):
+    """As of an empty folder: else the user waits for a CT that never comes."""
+    page.evaluate(_DROP, "")
+    page.wait_for_selector("[data-test=error]")
+    assert "No file" in page.inner_text("[data-test=error]")
+    page.click("[data-test=error] button")
+    page.wait_for_selector("[data-test=error]", state="detached")
+
+
+def test_a_drop_while_something_goes_on_is_told(page):
+    """Else the files seem to be taken."""
+    page.route("**/upload", lambda route: None)  # the first one takes for ever
+    page.evaluate(_DROP, "first.dcm")
+    page.wait_for_selector("[data-test=progress]")
+    page.evaluate(_DROP, "second.dcm")
+    page.wait_for_selector("[data-test=error]")
+    assert "busy" in page.inner_text("[data-test=error]")
+
+
 def test_a_folder_is_uploaded_with_all_that_lies_in_it(page, viewer, tmp_path):
     """As chosen in the dialog: the images from folders below, and files that are none do not matter."""
     for n, file in enumerate(sorted(SAMPLE.iterdir())[:7]):
