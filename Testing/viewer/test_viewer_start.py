@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from CTQualityAssessmentLib.viewer.read_ahead import SCENE
 from CTQualityAssessmentLib.viewer.server import Start, run
 
 from Testing.bundle_factory import write_bundle
-from Testing.viewer.running import SAMPLE, start_viewer
+from Testing.viewer.running import PATIENCE_S, SAMPLE, start_viewer
 
 
 @pytest.mark.parametrize("asked", [{"second": SAMPLE}, {"series": "1"}], ids=["compare", "series"])
@@ -39,3 +40,15 @@ def test_a_damaged_model_stays_told_after_a_ct_is_open(tmp_path, open_page):
         told = page.inner_text("[data-test=damaged]")
         running.process.terminate()
         assert told and f"Warning: {told}" in running.process.stdout.read()
+
+
+def test_the_first_signal_ends_in_order_and_a_second_at_once(tmp_path):
+    """While libraries are loaded in a thread, which cannot be stopped; what is kept of patients goes all the same."""
+    with start_viewer(None, tmp_path / "once", str(SAMPLE)) as running:
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(PATIENCE_S) == 0
+    with start_viewer(None, tmp_path / "twice", str(SAMPLE)) as running:
+        running.process.send_signal(signal.SIGINT)
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(PATIENCE_S) == 130
+    assert not list(tmp_path.glob("*/ctqa-viewer-*"))

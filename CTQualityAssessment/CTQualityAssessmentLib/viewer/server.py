@@ -7,9 +7,11 @@ import contextlib
 import gc
 import logging
 import os
+import shutil
 import signal
 import sys
 import tempfile
+import threading
 import warnings
 import webbrowser
 from collections.abc import Callable, Iterator
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.viewer.access import HOST, Access
-from CTQualityAssessmentLib.viewer.errors import PortError, StartError
+from CTQualityAssessmentLib.viewer.errors import PortError, RunError, StartError
 from CTQualityAssessmentLib.viewer.read_ahead import ReadAhead, is_scene
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from CTQualityAssessmentLib.viewer.viewer import Viewer
 
 UPLOAD_LIMIT_MIB = 4096
+_EXIT_AT_ONCE = 130
 
 
 def _to_stderr(line: str) -> None:
@@ -118,11 +121,11 @@ async def _serve(start: Start) -> None:
     """The browser loads the page while the libraries of the views are loaded, and the CT is read beside both."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the last where the terminal is closed: uploads must go then too
-        with contextlib.suppress(NotImplementedError, AttributeError):  # Windows has no handlers in its loop
-            loop.add_signal_handler(getattr(signal, name), stop.set)
     with tempfile.TemporaryDirectory(prefix="ctqa-viewer-", ignore_cleanup_errors=True) as private:
         folder = Path(private)
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the last where the terminal is closed: uploads must go then too
+            with contextlib.suppress(NotImplementedError, AttributeError):  # Windows has no handlers in its loop
+                loop.add_signal_handler(getattr(signal, name), _end, stop, folder)
         ahead = None
         if start.path is not None and is_scene(start.path) is None:
             with contextlib.suppress(OSError):  # without it the CT is read later
@@ -132,6 +135,14 @@ async def _serve(start: Start) -> None:
         finally:
             if ahead is not None:
                 await ahead.close()
+
+
+def _end(stop: asyncio.Event, folder: Path) -> None:
+    """Ask the program to end; asked again it waits for no thread, and only what it holds of patients goes first."""
+    if stop.is_set():
+        shutil.rmtree(folder, ignore_errors=True)
+        os._exit(_EXIT_AT_ONCE)
+    stop.set()
 
 
 async def _serve_from(folder: Path, start: Start, ahead: ReadAhead | None, stop: asyncio.Event) -> None:
@@ -184,22 +195,26 @@ async def _serve_from(folder: Path, start: Start, ahead: ReadAhead | None, stop:
         if server.state.damaged:
             start.warn(f"Warning: {server.state.damaged}")
         if start.open_browser:
-            loop.run_in_executor(None, webbrowser.open, address)
+            # A text browser stays until it is left, and would keep an executor from its end.
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         stopped = loop.create_task(stop.wait())
         opening = loop.create_task(_open(made, server, folder, start, ahead))
-        await asyncio.wait({stopped, opening}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({stopped, opening, serving}, return_when=asyncio.FIRST_COMPLETED)
         if opening.done():
             opening.result()  # raises what keeps the views from being made
-            await stopped
+            await asyncio.wait({stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
         opening.cancel()
+        if serving.done():
+            raise RunError("The server of the viewer ended unexpectedly.", "Start the viewer again.")
     finally:
         if made.done():
             await made.result().close()
         made.cancel()
-        if serving.done():
-            serving.exception()
-        else:
+        if not serving.done():
             await server.stop()
+        await asyncio.wait({serving})
+        if not serving.cancelled():
+            serving.exception()  # looked at: what went wrong was told
 
 
 async def _ready(server: Server, serving: asyncio.Task) -> bool:
