@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import importlib.util
 import logging
 import os
 import shutil
@@ -75,8 +76,12 @@ def run(start: Start) -> None:
         PortError: the port is taken.
         StartError: an option has nothing that it could mean.
         UnknownBundle: there is no such model.
+        ModuleNotFoundError: a package that shows pictures is not installed.
     """
     _check_options(start)
+    for name in ("slicer", "trame_slicer"):  # loaded when the address is told already
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError(name=name)
     if not all(_is_there(one) for one in (start.path, start.second) if one is not None):
         from CTQualityAssessmentLib.reading.errors import PathNotFoundError
 
