@@ -46,7 +46,7 @@ _SCROLL = """async (seconds) => {
     const count = () => { pictures += 1; };
     pane.addEventListener('load', count, true);
     while (performance.now() - begun < 1000 * seconds) {
-        const wheel = new WheelEvent('wheel', { deltaY: -100, bubbles: true, cancelable: true });
+        const wheel = new WheelEvent('wheel', { deltaY: 100, bubbles: true, cancelable: true });
         pane.querySelector('img').dispatchEvent(wheel);
         turned += 1;
         await new Promise((go) => setTimeout(go, begun + (1000 * turned) / 60 - performance.now()));

@@ -25,7 +25,7 @@ class Asker:
     def __init__(self, running: Running) -> None:
         self.running = running
         status, headers, _ = self.ask(running.address.removeprefix(running.origin))
-        assert status == 302
+        assert status == 200
         self.cookie = headers["Set-Cookie"].split(";")[0]
 
     @property

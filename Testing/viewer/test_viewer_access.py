@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import http.client
+import http.server
 import secrets
 import socket
+import threading
 
 import pytest
 
@@ -32,8 +34,8 @@ def ask(viewer, path, method="GET", body=None, **headers):
 
 @pytest.fixture(scope="module")
 def cookie(viewer):
-    status, headers, _ = ask(viewer, viewer.address.removeprefix(viewer.origin))
-    assert status == 302 and "token" not in headers["Location"]
+    status, headers, body = ask(viewer, viewer.address.removeprefix(viewer.origin))
+    assert status == 200 and b"url=/index.html" in body and b"token" not in body
     set_cookie = headers["Set-Cookie"]
     assert "HttpOnly" in set_cookie and "SameSite=Strict" in set_cookie
     return set_cookie.split(";")[0]
@@ -102,3 +104,31 @@ def test_only_this_computer_can_connect(viewer):
 def test_an_upload_without_files_is_refused(viewer, cookie):
     status, _, body = ask(viewer, "/upload", "POST", b"x", Cookie=cookie, Origin=viewer.origin)
     assert status == 422 and b"No file arrived" in body
+
+
+def test_the_address_opens_from_a_page_of_another_site(browser, viewer):
+    """A click in a web mail: the browser holds the cookie back from all that such a click leads to by redirects."""
+    link = f"<!doctype html><title>mail</title><a href='{viewer.address}'>the viewer</a>".encode()
+
+    class Mail(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(link)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Mail) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        browser.clear_cookies()
+        page = browser.new_page()
+        try:
+            page.goto(f"http://localhost:{server.server_port}/")
+            page.click("a")
+            page.wait_for_selector("[data-test=open]", timeout=30_000)
+            assert page.url == f"{viewer.origin}/index.html"
+        finally:
+            page.close()
+            server.shutdown()

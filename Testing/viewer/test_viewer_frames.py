@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -146,5 +148,23 @@ def test_compared_views_come_to_rest_at_one_place_and_scale():
             desk.size("large", (2102, 1974))
             await desk.rest("large")
             assert desk.shown_mm() == pytest.approx(scale, rel=0.01)
+
+    on_a_desk(work)
+
+
+def test_the_wheel_counts_slices_as_the_keys_do():
+    """Whichever way they are stored: else one goes to the head where the other goes to the feet."""
+
+    async def work(desk):
+        for axis, towards in product(range(3), (1.0, -1.0)):
+            sides = np.diag([towards if n == axis else 1.0 for n in range(3)] + [1.0])
+            stored = replace(desk.volume, ijk_to_ras=desk.volume.ijk_to_ras @ sides, acquisition_axis=axis)
+            node = add_volume(desk.app.scene, stored, "stored")
+            desk.views.show(stored, node)
+            desk.views.jump(1)
+            desk.views.scroll("large", 1)
+            assert desk.views.index() == 2, (axis, towards)
+            desk.views.scroll("large", -2)
+            assert desk.views.index() == 0, (axis, towards)
 
     on_a_desk(work)

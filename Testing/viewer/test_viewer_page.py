@@ -76,12 +76,14 @@ def test_a_point_a_row_and_the_walk_through_the_worst_move_the_views(page):
     box = page.locator("[data-test=large]").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     for _ in range(7):  # faster than pictures come: none is lost, and none comes later
-        page.mouse.wheel(0, 100)
+        page.mouse.wheel(0, -100)
     wait_here(page, 22)
-    page.mouse.wheel(0, -300)
+    page.mouse.wheel(0, 300)
     wait_here(page, 25)
-    page.mouse.wheel(0, -9000)
+    page.mouse.wheel(0, 9000)
     wait_here(page, 29)
+    page.mouse.wheel(0, -9000)
+    wait_here(page, 0)
 
 
 def test_an_overlay_changes_the_patient_and_nothing_else(page):
@@ -330,6 +332,32 @@ def test_an_upload_is_read_and_its_copy_is_gone(page, viewer, tmp_path):
     assert page.locator("[data-test=error]").count() == 0 and "Doe" not in page.content()
     private = next(viewer.temporary.glob("ctqa-viewer-*"))
     assert not list(private.glob("upload-*")) and private.stat().st_mode & 0o077 == 0
+
+
+_DROP = """(name) => {
+    const transfer = new DataTransfer();
+    if (name) transfer.items.add(new File(["x"], name));
+    window.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, cancelable: true }));
+}"""
+
+
+def test_a_drop_of_nothing_is_told(page):
+    """As of an empty folder: else the user waits for a CT that never comes."""
+    page.evaluate(_DROP, "")
+    page.wait_for_selector("[data-test=error]")
+    assert "No file" in page.inner_text("[data-test=error]")
+    page.click("[data-test=error] button")
+    page.wait_for_selector("[data-test=error]", state="detached")
+
+
+def test_a_drop_while_something_goes_on_is_told(page):
+    """Else the files seem to be taken."""
+    page.route("**/upload", lambda route: None)  # the first one takes for ever
+    page.evaluate(_DROP, "first.dcm")
+    page.wait_for_selector("[data-test=progress]")
+    page.evaluate(_DROP, "second.dcm")
+    page.wait_for_selector("[data-test=error]")
+    assert "busy" in page.inner_text("[data-test=error]")
 
 
 def test_a_folder_is_uploaded_with_all_that_lies_in_it(page, viewer, tmp_path):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from CTQualityAssessmentLib.cli.application import SeriesChoice, app
-from CTQualityAssessmentLib.cli.terminal import console, plain_errors
+from CTQualityAssessmentLib.cli.terminal import console, error_console, plain_errors
 
 
 @app.command()
@@ -39,5 +39,6 @@ def view(
             open_browser=not no_browser,
             upload_limit_mib=upload_limit,
             say=console.print,
+            warn=error_console.print,
         )
         run(start)

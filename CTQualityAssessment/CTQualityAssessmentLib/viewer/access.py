@@ -24,6 +24,11 @@ _REFUSED = (
     "<!doctype html><html lang='en'><meta charset='utf-8'><title>Not allowed</title><body><h1>Not allowed</h1>"
     "<p>Open the complete address that the program printed in its terminal; it holds a key that changes every time."
 )
+#: Not a redirect: one that began with a click on another site, as in a web mail, is without the cookie to its end.
+_ENTER = (
+    "<!doctype html><html lang='en'><meta charset='utf-8'><meta http-equiv='refresh' content='0; url=/index.html'>"
+    "<title>CT quality</title><body><p><a href='/index.html'>Open the viewer</a>"
+)
 _HEADERS = {
     # Vue compiles its templates in the browser, hence 'unsafe-eval'; nothing may come from or go to another server.
     "Content-Security-Policy": "default-src 'none'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -87,7 +92,7 @@ class Access:
             return refused
         name = f"ctqa-{port}"  # cookies are shared between the ports of a host
         if request.path == "/" and _same(request.query.get("token", ""), self.token):
-            response = web.Response(status=302, headers={"Location": "/index.html"})
+            response = web.Response(text=_ENTER, content_type="text/html")
             response.set_cookie(name, self._cookie, httponly=True, samesite="Strict", path="/")
             return response
         return None if _same(request.cookies.get(name, ""), self._cookie) else refused

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.errors import NO_MEMORY, CTQAError
 
 
 class PortError(CTQAError):
@@ -12,11 +12,22 @@ class PortError(CTQAError):
         super().__init__("The port cannot be opened.", "Choose another with --port, or 0 for any free one.")
 
 
+class StartError(CTQAError):
+    """Options that mean nothing together."""
+
+
 class BusyError(CTQAError):
     """Something else is going on."""
 
     def __init__(self) -> None:
         super().__init__("The viewer is busy with another task.", "Wait for its end, or cancel it.")
+
+
+class ReaderGoneError(CTQAError):
+    """The system killed the process that reads ahead."""
+
+    def __init__(self) -> None:
+        super().__init__("The process that reads ended unexpectedly; perhaps memory was short.", NO_MEMORY[1])
 
 
 class RunError(CTQAError):

@@ -45,7 +45,9 @@ def first_state(model: str | None) -> dict[str, Any]:
         "layout": "three",
         "alone": "large",
         "busy": busy("Starting"),
-        "error": error,
+        "error": None,
+        # Of its own: an error goes with the next task, and this stays true.
+        "damaged": f"{error['problem']} {error['advice']}" if error is not None else "",
         "notes": [],
         "rows": [],
         "result": None,

@@ -12,10 +12,11 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from CTQualityAssessmentLib.calls import Progress
 from CTQualityAssessmentLib.errors import CTQAError
+from CTQualityAssessmentLib.viewer.errors import ReaderGoneError
 
 if TYPE_CHECKING:  # this module must be there long before them
     from CTQualityAssessmentLib.reading import SeriesInfo
@@ -34,7 +35,10 @@ def is_scene(path: Path) -> Path | None:
     """The scene file that a path stands for: itself, or the one in a folder of results."""
     if path.suffix.lower() == ".mrb":
         return path
-    return path / SCENE if (path / SCENE).is_file() else None
+    try:
+        return path / SCENE if (path / SCENE).is_file() else None
+    except OSError:  # a folder that may not be entered: the reader has a sentence for that
+        return None
 
 
 class ReadAhead:
@@ -70,7 +74,13 @@ class ReadAhead:
         return cls(process, folder)
 
     async def result(self, progress: Progress) -> tuple[Volume, tuple[SeriesInfo, ...]] | None:
-        """The volume, its voxels mapped, and the series to choose from; None where it could not be read."""
+        """The volume, its voxels mapped, and the series to choose from; None where it could not be read.
+
+        The process and its file are gone when this ends, whichever way.
+
+        Raises:
+            ReaderGoneError: the system killed the process.
+        """
         from CTQualityAssessmentLib.reading import SeriesInfo
         from CTQualityAssessmentLib.worker.exchange import read_volume_file
         from CTQualityAssessmentLib.worker.protocol import VolumeRequest
@@ -78,24 +88,37 @@ class ReadAhead:
         volume = series = None
         try:
             async for line in self._process.stdout:
-                told = json.loads(line)
+                told = _message(line)
                 if "progress" in told:
                     progress(*told["progress"])
-                else:
+                elif told:
                     volume = read_volume_file(VolumeRequest.from_message(told["volume"]))
                     series = tuple(SeriesInfo(**one) for one in told["series"])
-            if await self._process.wait() != 0 or volume is None:
-                return None
+            code = await self._process.wait()
         except (OSError, ValueError, TypeError, KeyError, CTQAError):
             return None
-        (self._folder / _VOXELS).unlink(missing_ok=True)  # what is mapped stays until it is no longer used
-        return volume, series
+        finally:
+            await self.close()
+            for name in (_VOXELS, f".{_VOXELS}"):  # what is mapped stays until it is no longer used
+                (self._folder / name).unlink(missing_ok=True)
+        if code < 0:  # to read it again here would end this process the same way
+            raise ReaderGoneError
+        return (volume, series) if code == 0 and volume is not None else None
 
     async def close(self) -> None:
         """Stop it, if it still goes on."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         await self._process.wait()
+
+
+def _message(line: bytes) -> dict[str, Any]:
+    """What a line tells; nothing where a library printed it."""
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def main() -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import importlib.util
 import logging
 import os
+import shutil
 import signal
 import sys
 import tempfile
+import threading
 import warnings
 import webbrowser
 from collections.abc import Callable, Iterator
@@ -19,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from CTQualityAssessmentLib.errors import CTQAError
 from CTQualityAssessmentLib.viewer.access import HOST, Access
-from CTQualityAssessmentLib.viewer.errors import PortError
+from CTQualityAssessmentLib.viewer.errors import PortError, RunError, StartError
 from CTQualityAssessmentLib.viewer.read_ahead import ReadAhead, is_scene
 
 if TYPE_CHECKING:
@@ -29,6 +32,11 @@ if TYPE_CHECKING:
     from CTQualityAssessmentLib.viewer.viewer import Viewer
 
 UPLOAD_LIMIT_MIB = 4096
+_EXIT_AT_ONCE = 130
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,8 @@ class Start:
         port: 0 for any that is free.
         open_browser: whether to open the page.
         upload_limit_mib: of one upload.
-        say: takes the line with the address, and what is wrong with ``path``.
+        say: takes the line with the address.
+        warn: takes what is wrong with ``path``, and with a model.
     """
 
     path: Path | None = None
@@ -56,6 +65,7 @@ class Start:
     open_browser: bool = True
     upload_limit_mib: int = UPLOAD_LIMIT_MIB
     say: Callable[[str], None] = print
+    warn: Callable[[str], None] = _to_stderr
 
 
 def run(start: Start) -> None:
@@ -64,8 +74,14 @@ def run(start: Start) -> None:
     Raises:
         PathNotFoundError: there is nothing at one of the paths.
         PortError: the port is taken.
+        StartError: an option has nothing that it could mean.
         UnknownBundle: there is no such model.
+        ModuleNotFoundError: a package that shows pictures is not installed.
     """
+    _check_options(start)
+    for name in ("slicer", "trame_slicer"):  # loaded when the address is told already
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError(name=name)
     if not all(_is_there(one) for one in (start.path, start.second) if one is not None):
         from CTQualityAssessmentLib.reading.errors import PathNotFoundError
 
@@ -83,6 +99,19 @@ def run(start: Start) -> None:
         gc.enable()
 
 
+def _check_options(start: Start) -> None:
+    """Refuse what would have to be ignored."""
+    if start.path is None:
+        for option, value in (("--compare", start.second), ("--series", start.series)):
+            if value is not None:
+                raise StartError(f"{option} needs a CT to begin with.", "Give its PATH too, or leave the option out.")
+    elif start.series is not None and is_scene(start.path) is not None:
+        raise StartError(
+            "A scene or a folder of results holds one CT, and no series to choose from.",
+            "Leave --series out, or give the DICOM folder.",
+        )
+
+
 def _is_there(path: Path) -> bool:
     try:
         path.stat()
@@ -97,18 +126,28 @@ async def _serve(start: Start) -> None:
     """The browser loads the page while the libraries of the views are loaded, and the CT is read beside both."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the last where the terminal is closed: uploads must go then too
-        with contextlib.suppress(NotImplementedError, AttributeError):  # Windows has no handlers in its loop
-            loop.add_signal_handler(getattr(signal, name), stop.set)
     with tempfile.TemporaryDirectory(prefix="ctqa-viewer-", ignore_cleanup_errors=True) as private:
         folder = Path(private)
-        reads_ahead = start.path is not None and is_scene(start.path) is None
-        ahead = await ReadAhead.begin(start.path, start.series, folder) if reads_ahead else None
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the last where the terminal is closed: uploads must go then too
+            with contextlib.suppress(NotImplementedError, AttributeError):  # Windows has no handlers in its loop
+                loop.add_signal_handler(getattr(signal, name), _end, stop, folder)
+        ahead = None
+        if start.path is not None and is_scene(start.path) is None:
+            with contextlib.suppress(OSError):  # without it the CT is read later
+                ahead = await ReadAhead.begin(start.path, start.series, folder)
         try:
             await _serve_from(folder, start, ahead, stop)
         finally:
             if ahead is not None:
                 await ahead.close()
+
+
+def _end(stop: asyncio.Event, folder: Path) -> None:
+    """Ask the program to end; asked again it waits for no thread, and only what it holds of patients goes first."""
+    if stop.is_set():
+        shutil.rmtree(folder, ignore_errors=True)
+        os._exit(_EXIT_AT_ONCE)
+    stop.set()
 
 
 async def _serve_from(folder: Path, start: Start, ahead: ReadAhead | None, stop: asyncio.Event) -> None:
@@ -158,23 +197,29 @@ async def _serve_from(folder: Path, start: Start, ahead: ReadAhead | None, stop:
             raise PortError
         address = access.address(server.port)
         start.say(f"The viewer is at {address} (Ctrl-C ends it)")
+        if server.state.damaged:
+            start.warn(f"Warning: {server.state.damaged}")
         if start.open_browser:
-            loop.run_in_executor(None, webbrowser.open, address)
+            # A text browser stays until it is left, and would keep an executor from its end.
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         stopped = loop.create_task(stop.wait())
         opening = loop.create_task(_open(made, server, folder, start, ahead))
-        await asyncio.wait({stopped, opening}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({stopped, opening, serving}, return_when=asyncio.FIRST_COMPLETED)
         if opening.done():
             opening.result()  # raises what keeps the views from being made
-            await stopped
+            await asyncio.wait({stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
         opening.cancel()
+        if serving.done():
+            raise RunError("The server of the viewer ended unexpectedly.", "Start the viewer again.")
     finally:
         if made.done():
             await made.result().close()
         made.cancel()
-        if serving.done():
-            serving.exception()
-        else:
+        if not serving.done():
             await server.stop()
+        await asyncio.wait({serving})
+        if not serving.cancelled():
+            serving.exception()  # looked at: what went wrong was told
 
 
 async def _ready(server: Server, serving: asyncio.Task) -> bool:
@@ -198,7 +243,7 @@ async def _open(
         try:
             await made.result().open(start.path, start.series, start.second, ahead)
         except CTQAError as error:  # the page shows it too, and takes another file
-            start.say(f"Error: {error}")
+            start.warn(f"Error: {error}")
     gc.freeze()
     gc.enable()
 

@@ -148,12 +148,20 @@ class SliceViews:
         self._large.schedule_render()
 
     def scroll(self, place: str, steps: int) -> None:
-        """Move a view by slices of the volume, as far as there are any; positive is towards R, A or S."""
+        """Move a view by slices of the volume, as far as there are any.
+
+        Positive is to the next slice by number, as with the keys; in a view across the slices towards L, P or I.
+        """
         if self._volume is None or place not in self._views:
             return
         view = self._views[place]
         first, last = view.get_slice_range()
-        step = view.get_slice_step()
+        step = -view.get_slice_step()
+        if place not in OWN[1:]:  # whichever way the slices are stored
+            onwards = self._volume.ijk_to_ras[:3, self._volume.acquisition_axis]
+            to_ras = view.get_view_node().GetSliceToRAS()
+            if np.dot([to_ras.GetElement(row, 2) for row in range(3)], onwards) > 0:
+                step = -step
         view.set_slice_value(min(max(view.get_slice_value() + steps * step, first), last))
 
     async def rest(self) -> dict[str, int]:

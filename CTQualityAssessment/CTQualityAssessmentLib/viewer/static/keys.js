@@ -22,7 +22,7 @@
     ["?", "This list"],
   ];
   const MOUSE = [
-    ["Wheel", "Slices"],
+    ["Wheel", "Slices, the same way as ↑ ↓"],
     ["Double click", "This view alone, and back"],
     ["Left button", "Window: across is width, up and down is level"],
     ["Middle button, or Shift and left", "Pan"],

@@ -6,7 +6,7 @@
       levels: Array, presets: Array, overlays: Array, overlay: String, opacity: Number, crosshair: Boolean,
       models: Array, model: String, palette: Array, legend: Object, series: Object, layout: String, alone: String,
       threshold: Object, measured: Object, compared: Object, span: Number, diverging: Array, denoised: Object, flipped: Boolean,
-      denoisers: Array, denoiser: String,
+      denoisers: Array, denoiser: String, damaged: String,
     },
     emits: ["ask"],
     data: () => ({
@@ -75,7 +75,7 @@
           if (!steps) return;
           this.turned -= steps;
           this.going = null;
-          this.ask("scroll", place, -steps);
+          this.ask("scroll", place, steps);
         });
       },
       assess() { if (this.opened && !this.busy) { this.refused = null; this.ask("assess", this.chosen || this.model, Number(this.stage)); } },
@@ -216,6 +216,7 @@
         <p v-if="!models.length"><strong>No model is installed.</strong> Install CTQualityAssessment again, or set CTQA_MODELS to a folder.</p>
       </section>
       <section v-else-if="!opened" class="summary"><p>Score the image quality of a CT, slice by slice, without a reference. All data stay on this computer.</p></section>
+      <p v-if="damaged" class="partial" data-test="damaged">{{ damaged }}</p>
       <p v-for="note in notes" :key="note" class="partial">{{ note }}</p>
       <template v-if="opened && rows.length && scores">
         <ctqa-curve :rows="rows" :slices="opened.slices" :here="here" :palette="palette" @jump="jump"></ctqa-curve>

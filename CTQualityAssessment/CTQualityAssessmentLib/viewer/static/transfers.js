@@ -31,11 +31,23 @@
       async drop(event) {
         event.preventDefault();
         if (!this.$refs.open.open) this.second = false;
-        this.upload(await dropped(event.dataTransfer));
+        let files;
+        try { files = await dropped(event.dataTransfer); } catch {
+          this.refused = { problem: "The dropped files cannot be read.", advice: "Choose them with Open instead." };
+          return;
+        }
+        this.upload(files);
       },
       async upload(files) {
-        if (!files.length || this.busy || this.sending !== null) return;
+        if (this.busy || this.sending !== null) {
+          this.refused = { problem: "The viewer is busy with another task.", advice: "Wait for its end, or cancel it." };
+          return;
+        }
         this.$refs.open.open && this.$refs.open.close();
+        if (!files.length) {
+          this.refused = { problem: "No file is in what was chosen.", advice: "Choose a folder with DICOM files, files, or a zip." };
+          return;
+        }
         this.refused = null;
         this.sending = 0;
         const form = new FormData();
