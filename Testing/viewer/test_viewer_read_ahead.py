@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from CTQualityAssessmentLib.viewer.errors import ReaderGoneError
@@ -30,7 +31,9 @@ def _result(script, folder):
         finally:
             assert process.returncode is not None
 
-    return asyncio.run(asyncio.wait_for(read(), PATIENCE_S))
+    # In a thread: the browser of the other tests of this group has a loop in this one.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, asyncio.wait_for(read(), PATIENCE_S)).result()
 
 
 def test_lines_of_others_are_skipped(tmp_path):
