@@ -110,9 +110,6 @@
         this.lay(layouts[(layouts.indexOf(this.layout) + 1) % layouts.length]);
       },
       choose(second) { if (!this.busy) { this.second = second; this.$refs.open.showModal(); } },
-      heard(pane) {
-        return this.opened && pane.place === "large" ? `${this.name(pane)}, slice ${this.here} of 0 to ${this.opened.slices - 1}` : this.name(pane);
-      },
       name(pane) {
         const denoised = this.compared && this.compared.denoised;
         if (pane.place === "difference") return "Difference";
@@ -132,8 +129,6 @@
         if (this.$refs.help.shown() || this.$refs.open.open) return;
         const pan = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
         if (this.opened && event.shiftKey && pan) { event.preventDefault(); return this.ask("pan", ...pan); }
-        // A long text in the focus scrolls by these keys itself.
-        if (tag === "PRE" && event.key.length > 1) return;
         const jump = { ArrowUp: -1, ArrowDown: 1, PageUp: -10, PageDown: 10 }[event.key];
         const act = {
           n: () => this.worse(1), b: () => this.worse(-1), o: () => this.nextOverlay(), x: () => this.ask("crosshair"),
@@ -190,7 +185,7 @@
         <label v-if="threshold" class="slide">{{ threshold.title }} <input type="range" data-test="threshold" :min="threshold.low" :max="threshold.high" step="0.1" :value="threshold.value" @input="ask('threshold', Number($event.target.value))"> <output data-test="threshold-value">{{ threshold.value.toFixed(1) }}{{ threshold.unit }}</output></label>
       </div>
       <div class="views" :class="layout">
-        <div v-for="pane in panes" :key="pane.place" class="pane" :class="[pane.place, { away: !shown(pane.place) }]" :data-test="pane.place" role="group" :aria-hidden="shown(pane.place) ? null : 'true'" :aria-label="name(pane) === pane.orientation ? name(pane) + ' view' : name(pane) + ', ' + pane.orientation + ' view'" @load.capture="$event.target.alt = heard(pane)" @dblclick="enlarge(pane.place)" @wheel.capture="turn(pane.place, $event)">
+        <div v-for="pane in panes" :key="pane.place" class="pane" :class="[pane.place, { away: !shown(pane.place) }]" :data-test="pane.place" role="group" :aria-hidden="shown(pane.place) ? null : 'true'" :aria-label="name(pane) + ', ' + pane.orientation + ' view'" @load.capture="$event.target.alt = name(pane)" @dblclick="enlarge(pane.place)" @wheel.capture="turn(pane.place, $event)">
           <slot :name="pane.place"></slot>
           <template v-if="opened">
             <span class="label" :class="{ flipped: flipped && layout !== 'compare' }" :data-test="'name-' + pane.place">{{ name(pane) }}<template v-if="pane.place === 'large'"> · slice <b data-test="here">{{ here }}</b> of 0 to {{ opened.slices - 1 }}</template></span>
