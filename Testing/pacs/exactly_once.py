@@ -89,7 +89,8 @@ class Cluster:
 
 
 def finished(out: Path) -> int:
-    return len(list((out / "studies").glob("[!.]*/study.json")))
+    """Series with results; what the ledger says of derived ones does not count."""
+    return len(list((out / "studies").glob("[!.]*/assessment.json")))
 
 
 def random_kills(series: int, kills: int, rng: random.Random) -> list[tuple[int, str]]:
