@@ -39,6 +39,7 @@ class Cluster:
     out: Path
     logs: Path
     workers: int
+    send: str
     processes: dict[str, subprocess.Popen] = field(default_factory=dict)
     ends: Counter = field(default_factory=Counter)
 
@@ -52,7 +53,7 @@ class Cluster:
         if name.startswith("worker"):
             options = "--nthreads 1 --no-nanny --no-dashboard --host 127.0.0.1 --death-timeout 120".split()
             return ["-m", "distributed.cli.dask_worker", self.address, *options, "--local-directory", str(self.logs)]
-        options = ["--query", "Modality=CT", "--send", "report,denoised", "--no-figures", "--scheduler", self.address]
+        options = ["--query", "Modality=CT", "--send", self.send, "--no-figures", "--scheduler", self.address]
         where = ["--url", self.archive.url, "--out", str(self.out)]
         return ["-m", "CTQualityAssessmentLib.cli", "pacs", "score", *where, *options]
 
@@ -109,11 +110,12 @@ def survive(
     plan: list[tuple[int, str]],
     rng: random.Random,
     workers: int = 2,
+    send: str = "report,denoised",
     limit_s: float = 6000,
 ) -> dict:
     """Score so many series under the kills of a plan; what the archive, the ledger and the record hold in the end."""
     (logs := folder / "logs").mkdir()
-    cluster = Cluster(archive, folder / "out", logs, workers)
+    cluster = Cluster(archive, folder / "out", logs, workers, send)
     plan, killed = list(plan), Counter[str]()
     try:
         for name in ("scheduler", *(f"worker-{n}" for n in range(workers))):
@@ -139,7 +141,7 @@ def survive(
             "exit": code,
             "exit_again": again,
             "unchanged": before == snapshot(archive, cluster.out),
-            **outcome(archive, cluster.out, uids),
+            **outcome(archive, cluster.out, uids, send),
         }
     finally:
         cluster.stop()
@@ -163,7 +165,7 @@ def rows(out: Path) -> list[tuple]:
         return record.execute("SELECT * FROM results ORDER BY id").fetchall()
 
 
-def outcome(archive: Orthanc, out: Path, uids: list[str]) -> dict:
+def outcome(archive: Orthanc, out: Path, uids: list[str], send: str) -> dict:
     """What was lost or done twice, in the archive, the ledger and the record."""
     objects = everything(archive)
     images = {one.SOPInstanceUID for one in objects if one.SeriesInstanceUID in uids}
@@ -174,7 +176,7 @@ def outcome(archive: Orthanc, out: Path, uids: list[str]) -> dict:
             made["report", evidence.SeriesInstanceUID] += 1
         elif one.SOPInstanceUID not in images:
             made["denoised", one.SourceImageSequence[0].ReferencedSOPInstanceUID] += 1
-    wanted = {("report", uid) for uid in uids} | {("denoised", uid) for uid in images}
+    wanted = {("report", uid) for uid in uids} | {("denoised", uid) for uid in images if "denoised" in send}
     ledger = {path.parent.name: json.loads(path.read_text()) for path in (out / "studies").glob("[!.]*/study.json")}
     ledger = {name: one for name, one in ledger.items() if one["reason"] != OURS}
     keys = Counter(row[1] for row in rows(out))
