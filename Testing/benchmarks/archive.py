@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +74,23 @@ def megabytes(folder: Path) -> float:
             except OSError:  # gone meanwhile
                 continue
     return found / 1e6
+
+
+class TimedScorer:
+    """A scorer that counts the seconds of its calls."""
+
+    def __init__(self, scorer: object) -> None:
+        self.scorer, self.clock, self.processor = scorer, 0.0, 0.0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.scorer, name)
+
+    def __call__(self, *arguments: object) -> object:
+        clock, processor = time.monotonic(), time.process_time()
+        found = self.scorer(*arguments)
+        self.clock += time.monotonic() - clock
+        self.processor += time.process_time() - processor
+        return found
 
 
 @contextmanager
@@ -138,16 +155,7 @@ def step_by_step(archive: Orthanc, out: Path) -> dict[str, tuple[float, float]]:
     from CTQualityAssessmentLib.result_files import write_results
 
     model, spent = load_bundle(DEFAULT_BUNDLE, device="cpu"), {}
-    forward, begun = [0.0, 0.0], [0.0, 0.0]
-
-    def begin(*_: object) -> None:
-        begun[:] = time.monotonic(), time.process_time()
-
-    def end(*_: object) -> None:
-        forward[:] = (forward[0] + time.monotonic() - begun[0], forward[1] + time.process_time() - begun[1])
-
-    model.scorer.register_forward_pre_hook(begin)
-    model.scorer.register_forward_hook(end)
+    model = replace(model, scorer=(network := TimedScorer(model.scorer)))
 
     @contextmanager
     def step(name: str):
@@ -173,9 +181,9 @@ def step_by_step(archive: Orthanc, out: Path) -> dict[str, tuple[float, float]]:
             with step("send (STOW-RS)"):
                 send_waiting(one, results, fresh=True)
             name = "assess, without the network"
-            spent["network"] = tuple(forward)
-            spent[name] = tuple(all_of_it - network for all_of_it, network in zip(spent[name], forward, strict=True))
-            forward[:] = 0.0, 0.0
+            spent["network"] = (network.clock, network.processor)
+            spent[name] = (spent[name][0] - network.clock, spent[name][1] - network.processor)
+            network.clock = network.processor = 0.0
     return spent
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,9 +20,13 @@ from CTQualityAssessmentLib.pacs.outbox import UNSENT, create_outbox, send_waiti
 from CTQualityAssessmentLib.pacs.patience import will_pass
 from CTQualityAssessmentLib.pacs.plan import SeriesJob, record_of_ours
 from CTQualityAssessmentLib.pacs.transfer import NotToBeScored, fetch_series
+from CTQualityAssessmentLib.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from CTQualityAssessmentLib.models import LoadedDenoiser, LoadedModel
+
+#: How the folders are named in which images lie while they are assessed.
+_PRIVATE = "ctqa-series-"
 
 
 def do_series(
@@ -108,8 +111,9 @@ def _made(
     from CTQualityAssessmentLib.reporting.dicom.files import write_dicom
 
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="ctqa-") as private:
-        images = Path(private) / "images"
+    # What a worker that was killed left of a patient's images on this computer's disk goes first.
+    with scratch_folder(_PRIVATE) as private:
+        images = private / "images"
         try:
             fetch_series(archive, job.series, images)
         except NotToBeScored as reason:
