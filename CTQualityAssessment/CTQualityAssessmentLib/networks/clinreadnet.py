@@ -18,7 +18,6 @@ from monai.networks.blocks import PatchEmbed
 from monai.networks.nets.swin_unetr import PatchMergingV2
 from torch import Tensor, nn
 
-from CTQualityAssessmentLib.networks.alike_windows import merged_numbers, numbered_tokens
 from CTQualityAssessmentLib.networks.sobel_ordinal import DistributionHead, MeanHead, SobelEdges
 from CTQualityAssessmentLib.networks.temperature_attention import TemperatureSwinBlock, TemperatureWindowAttention
 
@@ -165,33 +164,16 @@ class SwinStage(nn.Module):
             for i, rate in enumerate(drop_paths)
         )
 
-    def forward(
-        self, x: Tensor, want_attention: bool, numbers: Tensor | None = None
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Tokens of the stage before.
-
-        Args:
-            x: ``(B, h, w, C)``.
-            want_attention: also return the attention received.
-            numbers: which tokens are alike (:mod:`~CTQualityAssessmentLib.networks.alike_windows`); None: not known.
-
-        Returns:
-            The stage's tokens; on request the attention received, ``(M, B, h, w)``; and the tokens' numbers.
-        """
+    def forward(self, x: Tensor, want_attention: bool) -> tuple[Tensor, Tensor | None]:
+        """``(B, h, w, C)`` in; the stage's tokens out, and on request the attention received, ``(M, B, h, w)``."""
         if self.downsample is not None:
             x = self.downsample(x)
-            numbers = None if numbers is None else merged_numbers(numbers)
         total: Tensor | None = None
         for block in self.blocks:
-            alike = None if numbers is None or want_attention else block.without_repeats(x, numbers)
-            if alike is not None:
-                x, numbers = alike
-                continue
-            numbers = None
             x, received = block(x, want_attention)
             if received is not None:
                 total = received if total is None else total + received
-        return x, None if total is None else total / len(self.blocks), numbers
+        return x, None if total is None else total / len(self.blocks)
 
 
 class ClinReadNet(nn.Module):
@@ -271,11 +253,8 @@ class ClinReadNet(nn.Module):
             edges = self.edges(image)
             tokens = tokens + self.gamma * edges.permute(0, 2, 3, 1)
         attention: dict[tuple[int, int], Tensor] = {}
-        numbers = None
-        if len(x) == 1 and x.device.type == "cpu" and not (self.training or torch.is_grad_enabled()):
-            numbers = numbered_tokens(image, size, self.edges is not None)
         for index, stage in enumerate(self.stages):
-            tokens, received, numbers = stage(tokens, index in attention_stages, numbers)
+            tokens, received = stage(tokens, index in attention_stages)
             if received is not None:
                 attention.update({(index, m): received[m] for m in range(received.shape[0])})
         # Cheap and last: in float32 also under autocast, or the logits would come in steps of 0.03.

@@ -25,7 +25,6 @@ from monai.networks.layers import DropPath
 from monai.networks.nets.swin_unetr import WindowAttention, compute_mask, window_partition, window_reverse
 from torch import Tensor, nn
 
-from CTQualityAssessmentLib.networks.alike_windows import different_windows
 from CTQualityAssessmentLib.networks.mixed_softmax import MixedAttention
 
 #: What a forbidden pair of tokens gets before the softmax. Finite, so that no row is all -inf; so low that the softmax
@@ -74,14 +73,6 @@ def attention_mask(grid: tuple[int, int], window: int, shift: tuple[int, int], d
             mask = torch.zeros(len(real), window**2, window**2, device=device) if mask is None else mask
             mask = mask.masked_fill(real[:, :, None] != real[:, None, :], MASKED)
         return mask
-
-
-@functools.lru_cache(maxsize=32)
-def mask_kinds(grid: tuple[int, int], window: int, shift: tuple[int, int], device: torch.device) -> Tensor | None:
-    """Which windows of a grid have the same :func:`attention_mask`: ``(windows,)`` int64; None without masks."""
-    mask = attention_mask(grid, window, shift, device)
-    with torch.inference_mode(False):
-        return None if mask is None else mask.flatten(1).unique(dim=0, return_inverse=True)[1]
 
 
 class TemperatureWindowAttention(WindowAttention):
@@ -196,40 +187,6 @@ class TemperatureSwinBlock(nn.Module):
         attended, attention = self._attend(self.norm1(x), want_attention)
         x = x + self.drop_path(attended)
         return x + self.drop_path(self.mlp(self.norm2(x))), attention
-
-    def without_repeats(self, x: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor] | None:
-        """As :meth:`forward`, but windows that are alike are computed once.
-
-        Args:
-            x: ``(1, h, w, C)``.
-            numbers: ``(h, w)`` of its tokens, see :func:`~CTQualityAssessmentLib.networks.alike_windows`.
-
-        Returns:
-            What :meth:`forward` gives, and its numbers; None where nearly all windows differ or the grid is padded.
-        """
-        _, h, w, dim = x.shape
-        window = (self.window, self.window)
-        if h % self.window or w % self.window:
-            return None
-        shift = window_shift((h, w), self.window, self.shift)
-        back = (-shift[0], -shift[1])
-        moved = torch.roll(numbers, back, dims=(0, 1)) if shift != (0, 0) else numbers
-        found = different_windows(
-            window_partition(moved[None, ..., None], window).squeeze(-1),
-            mask_kinds((h, w), self.window, shift, x.device),
-        )
-        if found is None:
-            return None
-        mask = attention_mask((h, w), self.window, shift, x.device)
-        tokens = window_partition(torch.roll(x, back, dims=(1, 2)) if shift != (0, 0) else x, window)[found.chosen]
-        attended, _ = self.attn(self.norm1(tokens), len(tokens), None if mask is None else mask[found.chosen])
-        tokens = tokens + attended
-        tokens = tokens + self.mlp(self.norm2(tokens))
-        grid = window_reverse(tokens[found.place], window, (1, h, w))
-        numbers = window_reverse(found.numbers[..., None], window, (1, h, w))
-        if shift != (0, 0):
-            grid, numbers = torch.roll(grid, shift, dims=(1, 2)), torch.roll(numbers, shift, dims=(1, 2))
-        return grid.view(1, h, w, dim), numbers[0, ..., 0]
 
     def _attend(self, x: Tensor, want_attention: bool) -> tuple[Tensor, Tensor | None]:
         b, h, w, _ = x.shape
