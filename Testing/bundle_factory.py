@@ -37,9 +37,9 @@ _CONFIGS = {
 }
 
 
-def write_bundle(folder: Path, network: str = "clinreadnet") -> Path:
-    """Write a bundle named after its folder and return the folder; the same weights each time."""
-    described = {"network_config": _CONFIGS[network].to_dict()}
+def write_bundle(folder: Path, network: str = "clinreadnet", **ours: str) -> Path:
+    """Write a bundle named after its folder and return the folder; the same weights each time, ``ours`` beside them."""
+    described: dict[str, object] = {"network_config": _CONFIGS[network].to_dict()}
     if network == "clinreadnet":
         described["temperatures"] = ["scan", "read", "focus"]
     torch.manual_seed(0)
@@ -60,6 +60,7 @@ def write_bundle(folder: Path, network: str = "clinreadnet") -> Path:
             "input_size": INPUT_SIZE,
             "simulated_labels": True,
             "statement": STATEMENT,
+            **ours,
         },
     }
     (folder / "configs" / "metadata.json").write_text(json.dumps(metadata), encoding="utf-8")

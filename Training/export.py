@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from CTQualityAssessmentLib import __version__
+from CTQualityAssessmentLib.models.bundles import ANYTHING, AXIAL_TRUNK
 from CTQualityAssessmentLib.models.novelty import NoveltyModel
 from CTQualityAssessmentLib.networks.grad_cam import TfktScorer
 from CTQualityAssessmentLib.networks.tfkt import Tfkt
@@ -220,6 +221,8 @@ def bundle_metadata(
             **run.account.ours,
             "window": "ldctiqa",
             "picture": run.picture,
+            # Simulated sets are axial slices of trunks; what a hospital rated is what it rated.
+            "scope": AXIAL_TRUNK if account.simulated else ANYTHING,
             "input_size": 512,
             "sha256": sha256,
             "simulated_labels": account.simulated,

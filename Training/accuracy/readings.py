@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from CTQualityAssessmentLib.assessment.scope import within_scope
 from CTQualityAssessmentLib.assessment.slices import prepare_slice
 from CTQualityAssessmentLib.assessment.volume_scoring import network_pixels
 from CTQualityAssessmentLib.models import LoadedModel
@@ -20,6 +21,8 @@ from numpy.typing import NDArray
 from Training.scorers import load_scorer
 from Training.whole_files import write_json
 
+#: Columns to the left, rows to the feet, slices to the back, in LPS.
+_UPRIGHT = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
 #: Readings are written after so many slices, so that an interrupted table loses little.
 _WRITE_EVERY = 20
 
@@ -63,8 +66,8 @@ class Reader:
         self._known: dict[str, dict[str, Any]] = known
         self.new = 0
 
-    def __call__(self, slices: Sequence[NDArray[np.floating]]) -> list[Reading]:
-        """Readings of slices ``(rows, columns)`` in HU."""
+    def __call__(self, slices: Sequence[NDArray[np.floating]], axial: bool = True) -> list[Reading]:
+        """Readings of slices ``(rows, columns)`` in HU, axial or as coronal ones."""
         keys = [hashlib.sha256(np.ascontiguousarray(hu)).hexdigest()[:24] for hu in slices]
         for key, hu in zip(keys, slices, strict=True):
             if key not in self._known:
@@ -73,7 +76,15 @@ class Reader:
                 if self.new % _WRITE_EVERY == 0:
                     self.write()
         self.write()
-        return [_reading(self._known[key]) for key in keys]
+        found = [_reading(self._known[key]) for key in keys]
+        return [self._judged(one, hu, axial) for one, hu in zip(found, slices, strict=True)]
+
+    def _judged(self, reading: Reading, hu: NDArray[np.floating], axial: bool) -> Reading:
+        """With what the bundle's scope refuses, which is quick and not kept."""
+        volume = _volume_of(hu, axial)
+        slices = volume.canonical_slices()
+        refusal = within_scope(prepare_slice(volume, slices, 0), slices, self.model.scope).refusal
+        return reading if refusal is None else replace(reading, refusal=refusal.code)
 
     def write(self) -> None:
         """Keeps what was read."""
@@ -85,10 +96,16 @@ def _reading(values: dict[str, Any]) -> Reading:
     return Reading(**{**values, "probabilities": None if probabilities is None else tuple(probabilities)})
 
 
+def _volume_of(hu: NDArray[np.floating], axial: bool = True) -> Volume:
+    """One slice on a 1 mm grid; axial, or coronal with its first row at the head."""
+    # Rows to posterior and columns to the patient's left, as slices are stored: a turned slice gets another score.
+    ijk_to_ras = LPS_TO_RAS.copy() if axial else LPS_TO_RAS @ _UPRIGHT
+    return Volume(np.ascontiguousarray(hu)[None], ijk_to_ras, 2, AcquisitionFacts())
+
+
 def read_slice(model: LoadedModel, hu: NDArray[np.floating]) -> Reading:
     """One slice ``(rows, columns)`` of HU on a 1 mm grid, alone, by the path of ``ctqa assess``."""
-    # Rows to posterior and columns to the patient's left, as slices are stored: a turned slice gets another score.
-    volume = Volume(np.ascontiguousarray(hu)[None], LPS_TO_RAS.copy(), 2, AcquisitionFacts())
+    volume = _volume_of(hu)
     prepared = prepare_slice(volume, volume.canonical_slices(), 0)
     if prepared.refusal is not None:
         return Reading(None, None, prepared.refusal.code, None)

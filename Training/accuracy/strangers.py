@@ -19,6 +19,7 @@ from Training.evaluate_phantom import DOSES, read_images
 
 Slices = list[NDArray[np.float32]]
 _SIZE = 512
+REFORMAT = "coronal and sagittal reformat"
 _PHOTOGRAPHS = ("astronaut", "brick", "camera", "cell", "chelsea", "coffee", "coins", "grass", "gravel", "moon", "page",
                 "text", "rocket", "retina")  # fmt: skip
 #: Series that no weights of this project are trained on, beside the held-out patients.
@@ -41,7 +42,7 @@ def strangers(count: int = 16) -> Iterator[tuple[str, Slices]]:
         yield "phantom of discs", [hu for some in scans for hu in some][:count]
     yield "photograph", _photographs()[:count]
     if (data_folder() / "ct" / "volumes").is_dir():
-        yield "coronal and sagittal reformat", _reformats(count)
+        yield REFORMAT, _reformats(count)
     yield "noise", _noises(count)
 
 

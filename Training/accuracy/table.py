@@ -13,7 +13,7 @@ from CTQualityAssessmentLib.windows import WINDOWS
 from Training.accuracy.features import NOISE, Features, fit_baselines
 from Training.accuracy.readings import Reader, Reading
 from Training.accuracy.scanners import leave_scanner_out, train_without_scanner
-from Training.accuracy.strangers import Slices, held_out_ct, kernel_pair, single_slices, strangers
+from Training.accuracy.strangers import REFORMAT, Slices, held_out_ct, kernel_pair, single_slices, strangers
 from Training.data.challenge import LabelledImage, TrainingDataError, read_challenge_folder
 from Training.data.folds import Item
 from Training.evaluate import measure
@@ -158,7 +158,7 @@ def _refusals(
         wrong[series] = (sum(one.refusal is not None for one in reader(slices)), len(slices))
     accepted = {}
     for kind, slices in foreign:
-        accepted[kind] = (sum(one.refusal is None for one in reader(slices)), len(slices))
+        accepted[kind] = (sum(one.refusal is None for one in reader(slices, axial=kind != REFORMAT)), len(slices))
     return {"name": name, "wrong_refusals": wrong, "wrong_acceptances": accepted}
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from CTQualityAssessmentLib import __version__
 from CTQualityAssessmentLib.assessment.picture import moved_back, patient_alone
 from CTQualityAssessmentLib.assessment.prompting import NOTHING_TOLD, Told
+from CTQualityAssessmentLib.assessment.scope import is_axial, within_scope
 from CTQualityAssessmentLib.assessment.slices import PreparedSlice, prepare_slice
 from CTQualityAssessmentLib.assessment.summary import summarise
 from CTQualityAssessmentLib.assessment.whole_volume import assess_whole
@@ -116,6 +117,7 @@ def assess_volume(
             break
         clock = time.monotonic()
         prepared = [prepare_slice(volume, slices, k) for k in order[first : first + batch_size]]
+        prepared = [within_scope(one, slices, model.scope) for one in prepared]
         readable = [p for p in prepared if p.refusal is None]
         seen = [_seen(p, model) for p in readable]
         pixels = [_pixels(hu, model) for hu, _ in seen]
@@ -314,8 +316,7 @@ def _warnings(volume: Volume, slices: CanonicalSlices, model: LoadedModel) -> tu
                 "trained at, which changes their noise."
             ).format(columns=slices.hu.shape[2], rows=slices.hu.shape[1], input_size=model.input_size)
         )
-    normal = slices.ijk_to_ras[:3, 2] / np.linalg.norm(slices.ijk_to_ras[:3, 2])
-    if abs(normal[2]) < 0.7:
+    if not is_axial(slices.ijk_to_ras):
         found.append(_("The slices are not axial; the model was trained on axial slices."))
     return tuple(found)
 

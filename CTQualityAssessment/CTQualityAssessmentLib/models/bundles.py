@@ -44,6 +44,8 @@ _NOVELTY_PREFIX = "novelty."
 _INPUT_SIZES = range(32, 4097)
 #: What of a slice a network was trained on, see assessment/picture.py.
 PICTURES = ("whole", "patient")
+#: What a network may be shown: slices of anything, or axial slices of adult trunks alone, see assessment/scope.py.
+ANYTHING, AXIAL_TRUNK = SCOPES = ("any", "axial-trunk")
 _PICKLE_SUFFIXES = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"}
 _ADVICE = _("Install the bundle again.")
 
@@ -80,7 +82,8 @@ class BundleInfo:
 class LoadedModel:
     """A scorer of slices or of volumes with weights, in evaluation mode on its device, and what is needed to use it.
 
-    ``picture`` says what of a slice it was trained on: all of it ("whole"), or the patient alone ("patient").
+    ``picture`` says what of a slice it was trained on: all of it ("whole"), or the patient alone ("patient");
+    ``scope`` which slices it judges at all, see assessment/scope.py.
     """
 
     scorer: SliceScorer | VolumeScorer
@@ -90,6 +93,7 @@ class LoadedModel:
     device: torch.device
     novelty: NoveltyModel | None
     picture: str = "whole"
+    scope: str = ANYTHING
 
     @property
     def network(self) -> torch.nn.Module:
@@ -161,6 +165,8 @@ def read_bundle(folder: Path) -> BundleInfo:
             raise TypeError("a field has another type than its meaning")
         if ours.get("picture", "whole") not in PICTURES:
             raise ValueError("a picture that this version does not know")
+        if ours.get("scope", ANYTHING) not in SCOPES:
+            raise ValueError("a scope that this version does not know")
         if type(info.input_size) is not int or info.input_size not in _INPUT_SIZES:
             raise ValueError("no size that a slice can have")
         return info
@@ -257,6 +263,7 @@ def load_bundle(name_or_folder: str | Path = DEFAULT_BUNDLE, device: str = "auto
         torch.device(chosen),
         novelty,
         info.metadata["ctqa"].get("picture", "whole"),
+        info.metadata["ctqa"].get("scope", ANYTHING),
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from CTQualityAssessmentLib.assessment.body import body_mask
+from CTQualityAssessmentLib.assessment.scope import is_axial
 from CTQualityAssessmentLib.assessment.slices import prepare_slice
 from CTQualityAssessmentLib.calls import Cancelled, Progress, never, no_progress
 from CTQualityAssessmentLib.errors import CTQAError
@@ -248,8 +249,7 @@ def _warnings(
                 "on."
             ).format(mean=np.mean(spacing_mm), low=low, high=high)
         )
-    normal = ijk_to_ras[:3, 2] / np.linalg.norm(ijk_to_ras[:3, 2])
-    if abs(normal[2]) < 0.7:
+    if not is_axial(ijk_to_ras):
         found.append(_("The slices are not axial; the denoiser was trained on axial slices."))
     if volume.units != "HU":
         found.append(_("The voxels were mapped back to HU from the challenge's scale, without the size of the pixels."))
