@@ -59,7 +59,7 @@ hardness: $(VENV)/.test-ready
 accuracy: $(VENV)/.test-ready
 	OMP_NUM_THREADS=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8589934592 $(BIN)/python -m Training.accuracy
 
-# 300 series on a real archive and cluster whose parts are killed at random; half an hour or more. Needs Orthanc. No run
-# of this length has been recorded yet.
+# 300 series on a real archive and cluster whose parts are killed at random; a quarter of an hour, on a busy computer
+# half an hour or more. Needs Orthanc. Runs are recorded in Testing/pacs/README.md.
 exactly-once: $(VENV)/.test-ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m Testing.pacs.exactly_once --series 300 --kills 15 --seed 1

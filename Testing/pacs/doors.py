@@ -32,10 +32,17 @@ def answering(answer):
 
 
 @contextmanager
-def door(port, certificate=None, cut_after=2**62):
-    """A proxy in front of the archive that encrypts (Debian's Orthanc 1.10.1 crashes on HTTPS), or breaks off after so
-    many bytes of a connection."""
-    context = None
+def silence():
+    """A server that takes every visitor and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@contextmanager
+def door(port, certificate=None, cut_after=2**62, faults=()):
+    """A proxy in front of the archive that encrypts (Debian's Orthanc 1.10.1 crashes on HTTPS), breaks off after so
+    many bytes of a connection, or gives its first visitors such answers of its own."""
+    context, waiting = None, list(faults)
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
@@ -53,6 +60,11 @@ def door(port, certificate=None, cut_after=2**62):
         with suppress(OSError):
             while True:
                 visitor, _ = server.accept()
+                if waiting:
+                    with visitor:
+                        visitor.recv(65536)
+                        visitor.sendall(waiting.pop(0))
+                    continue
                 with suppress(OSError):
                     inside = context.wrap_socket(visitor, server_side=True) if context else visitor
                     behind = socket.create_connection(("127.0.0.1", port))

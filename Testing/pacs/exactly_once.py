@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -21,7 +22,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from Testing.pacs.filling import counted, everything, fill
+from CTQualityAssessmentLib.pacs.transfer import OURS
+
+from Testing.pacs.filling import everything, fill
 from Testing.pacs.orthanc import PASSWORD, USER, Orthanc, free_port
 
 #: What is killed, and how often beside the others.
@@ -36,6 +39,7 @@ class Cluster:
     out: Path
     logs: Path
     workers: int
+    send: str
     processes: dict[str, subprocess.Popen] = field(default_factory=dict)
     ends: Counter = field(default_factory=Counter)
 
@@ -49,7 +53,7 @@ class Cluster:
         if name.startswith("worker"):
             options = "--nthreads 1 --no-nanny --no-dashboard --host 127.0.0.1 --death-timeout 120".split()
             return ["-m", "distributed.cli.dask_worker", self.address, *options, "--local-directory", str(self.logs)]
-        options = ["--query", "Modality=CT", "--send", "report", "--no-figures", "--scheduler", self.address]
+        options = ["--query", "Modality=CT", "--send", self.send, "--no-figures", "--scheduler", self.address]
         where = ["--url", self.archive.url, "--out", str(self.out)]
         return ["-m", "CTQualityAssessmentLib.cli", "pacs", "score", *where, *options]
 
@@ -86,25 +90,38 @@ class Cluster:
 
 
 def finished(out: Path) -> int:
-    return len(list((out / "studies").glob("[!.]*/study.json")))
+    """Series with results; what the ledger says of derived ones does not count."""
+    return len(list((out / "studies").glob("[!.]*/assessment.json")))
 
 
-def survive(folder: Path, series: int, kills: int, seed: int, workers: int = 2, limit_s: float = 6000) -> dict:
-    """Score so many series under so many kills; what the archive, the ledger and the record hold in the end."""
-    rng = random.Random(seed)
-    archive = Orthanc(folder / "orthanc").start()
+def random_kills(series: int, kills: int, rng: random.Random) -> list[tuple[int, str]]:
+    """When so many series are done, what is killed then: random, but spread over the whole run whatever the computer's
+    speed, and each kind at least once."""
+    moments = sorted(rng.sample(range(1, series), kills))
+    victims = [*VICTIMS, *rng.choices(list(VICTIMS), list(VICTIMS.values()), k=max(0, kills - len(VICTIMS)))][:kills]
+    rng.shuffle(victims)
+    return list(zip(moments, victims, strict=True))
+
+
+def survive(
+    archive: Orthanc,
+    folder: Path,
+    series: int,
+    plan: list[tuple[int, str]],
+    rng: random.Random,
+    workers: int = 2,
+    send: str = "report,denoised",
+    limit_s: float = 6000,
+) -> dict:
+    """Score so many series under the kills of a plan; what the archive, the ledger and the record hold in the end."""
     (logs := folder / "logs").mkdir()
-    cluster = Cluster(archive, folder / "out", logs, workers)
-    began = time.monotonic()
+    cluster = Cluster(archive, folder / "out", logs, workers, send)
+    plan, killed = list(plan), Counter[str]()
     try:
+        for name in ("scheduler", *(f"worker-{n}" for n in range(workers))):
+            cluster.start(name)  # while the archive is filled
         uids = fill(archive, folder / "in", series)
-        # A kill when so many series are done: random, but spread over the whole run whatever the computer's speed.
-        moments = sorted(rng.sample(range(1, series), kills))
-        victims = rng.choices(list(VICTIMS), list(VICTIMS.values()), k=max(0, kills - len(VICTIMS)))
-        victims = [*VICTIMS, *victims][:kills]
-        rng.shuffle(victims)
-        plan = list(zip(moments, victims, strict=True))
-        killed: Counter = Counter()
+        began = time.monotonic()
         while (code := cluster.keep_alive()) is None:
             assert time.monotonic() - began < limit_s, (logs / "client.log").read_text()[-3000:]
             if plan and finished(cluster.out) >= plan[0][0]:
@@ -117,7 +134,6 @@ def survive(folder: Path, series: int, kills: int, seed: int, workers: int = 2, 
         again = rerun(cluster)
         return {
             "series": series,
-            "seed": seed,
             "workers": workers,
             "killed": dict(killed),
             "ends": dict(cluster.ends),
@@ -125,11 +141,10 @@ def survive(folder: Path, series: int, kills: int, seed: int, workers: int = 2, 
             "exit": code,
             "exit_again": again,
             "unchanged": before == snapshot(archive, cluster.out),
-            **outcome(archive, cluster.out, uids),
+            **outcome(archive, cluster.out, uids, send),
         }
     finally:
         cluster.stop()
-        archive.stop()
 
 
 def rerun(cluster: Cluster) -> int:
@@ -150,30 +165,43 @@ def rows(out: Path) -> list[tuple]:
         return record.execute("SELECT * FROM results ORDER BY id").fetchall()
 
 
-def outcome(archive: Orthanc, out: Path, uids: list[str]) -> dict:
+def outcome(archive: Orthanc, out: Path, uids: list[str], send: str) -> dict:
     """What was lost or done twice, in the archive, the ledger and the record."""
-    told_of = Counter(
-        one.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0].SeriesInstanceUID
-        for one in everything(archive)
-        if one.Modality == "SR"
-    )
+    objects = everything(archive)
+    images = {one.SOPInstanceUID for one in objects if one.SeriesInstanceUID in uids}
+    made: Counter[tuple[str, str]] = Counter()
+    for one in objects:
+        if one.Modality == "SR":
+            evidence = one.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0]
+            made["report", evidence.SeriesInstanceUID] += 1
+        elif one.SOPInstanceUID not in images:
+            made["denoised", one.SourceImageSequence[0].ReferencedSOPInstanceUID] += 1
+    wanted = {("report", uid) for uid in uids} | {("denoised", uid) for uid in images if "denoised" in send}
     ledger = {path.parent.name: json.loads(path.read_text()) for path in (out / "studies").glob("[!.]*/study.json")}
+    ledger = {name: one for name, one in ledger.items() if one["reason"] != OURS}
     keys = Counter(row[1] for row in rows(out))
     return {
-        "reports": counted(archive).get("SR", 0),
-        "lost": len(set(uids) - set(told_of)) + len(set(ledger) - set(keys)) + len(uids) - len(ledger),
-        "twice": sum(n - 1 for n in told_of.values()) + sum(n - 1 for n in keys.values()),
+        "reports": sum(kind == "report" for kind, _ in made.elements()),
+        "denoised": sum(kind == "denoised" for kind, _ in made.elements()),
+        "lost": len(wanted - set(made)) + len(set(ledger) - set(keys)) + abs(len(uids) - len(ledger)),
+        "twice": sum(n - 1 for n in made.values()) + sum(n - 1 for n in keys.values()) + len(set(made) - wanted),
         "scored": sum(one["state"] == "scored" for one in ledger.values()),
         "reasons": dict(Counter(one["reason"] for one in ledger.values() if one["reason"])),
         "left": len(list(out.rglob("outbox"))) + len(list((out / "studies").glob(".ctqa-*"))),
     }
 
 
-def _row(found: dict) -> str:
+def proven(found: dict) -> bool:
+    """Whether each series was scored and sent back once, and the second run changed nothing."""
+    clean = found["lost"] == found["twice"] == found["left"] == found["exit"] == found["exit_again"] == 0
+    return clean and found["unchanged"] and found["scored"] == found["series"]
+
+
+def _row(found: dict, seed: int) -> str:
     killed = ", ".join(f"{n} x {kind}" for kind, n in sorted(found["killed"].items()))
-    names = ("series", "workers", "seed", "seconds", "reports", "scored", "lost", "twice", "left")
-    cells = [str(found[name]) for name in names]
-    return "| " + " | ".join([*cells[:3], killed, *cells[3:], "yes" if found["unchanged"] else "NO"]) + " |\n"
+    names = ("seconds", "scored", "reports", "denoised", "lost", "twice", "left")
+    cells = [found["series"], found["workers"], seed, killed, *(found[name] for name in names)]
+    return "| " + " | ".join([*map(str, cells), "nothing" if found["unchanged"] else "SOMETHING"]) + " |\n"
 
 
 def main() -> None:
@@ -182,23 +210,34 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=15)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--table", type=Path)
+    parser.add_argument("--table", type=Path, help="add a row of the table in README.md to this file")
+    parser.add_argument("--logs", type=Path, help="keep what the processes printed in this folder")
     asked = parser.parse_args()
-    from CTQualityAssessmentLib.models import DEFAULT_BUNDLE
+    from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, DEFAULT_DENOISER
 
     from Testing.bundle_factory import write_bundle
+    from Testing.denoiser_factory import write_denoiser
 
     with tempfile.TemporaryDirectory(prefix="ctqa-once-") as place:
         folder = Path(place)
         write_bundle(folder / "models" / DEFAULT_BUNDLE)
+        write_denoiser(folder / "models" / DEFAULT_DENOISER)
         os.environ.update(CTQA_MODELS=str(folder / "models"), CTQA_PACS_USER=USER, CTQA_PACS_PASSWORD=PASSWORD)
         os.environ.setdefault("OMP_NUM_THREADS", "1")
-        found = survive(folder, asked.series, asked.kills, asked.seed, asked.workers)
+        rng = random.Random(asked.seed)
+        archive = Orthanc(folder / "orthanc").start()
+        try:
+            plan = random_kills(asked.series, asked.kills, rng)
+            found = survive(archive, folder, asked.series, plan, rng, asked.workers)
+        finally:
+            archive.stop()
+            if asked.logs:
+                shutil.copytree(folder / "logs", asked.logs, dirs_exist_ok=True)
     sys.stdout.write(json.dumps(found, indent=1) + "\n")
     if asked.table:
         with asked.table.open("a", encoding="utf-8") as table:
-            table.write(_row(found))
-    sys.exit(0 if found["lost"] == found["twice"] == found["left"] == 0 and found["unchanged"] else 1)
+            table.write(_row(found, asked.seed))
+    sys.exit(0 if proven(found) else 1)
 
 
 if __name__ == "__main__":

@@ -156,7 +156,10 @@ def test_wrong_use_is_refused_in_a_sentence(archive, tmp_path, monkeypatch):
     assert "no CT series that matches" in here(out, *url, "--query", "StudyDate=19990101", code=3)
     assert "not encrypted" in here(out, "--url", "http://pacs.example.org/x", "--query", "Modality=CT", code=2)
     assert "Either --url or --dimse" in here(out, "--query", "Modality=CT", code=2)
-    assert "--send takes report and maps" in here(out, *url, "--query", "Modality=CT", "--send", "images", code=2)
+    assert "--send takes report, maps, denoised" in here(
+        out, *url, "--query", "Modality=CT", "--send", "images", code=2
+    )
+    assert "belong to --send denoised" in here(out, *url, "--query", "Modality=CT", "--strength", 0.5, code=2)
     monkeypatch.setenv("CTQA_PACS_PASSWORD", "wrong-4711")
     told = here(out, *url, "--query", "Modality=CT", code=1)
     assert "refuses the login" in told and "wrong-4711" not in told and USER not in told

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from CTQualityAssessmentLib import __version__
 
 #: Raised by a major step when a field changes its meaning or goes; studies of another major version are done again.
-RECORD_VERSION = "1.0"
+RECORD_VERSION = "1.1"
 
 SCORED, UNSCORED, FAILED, SKIPPED = "scored", "no score", "failed", "skipped"
 #: What a worker says where something has to pass first, such as a restart of the archive. It is never written down.
@@ -72,6 +72,10 @@ class Job(Protocol):
     def fingerprint(self) -> str:
         """Of everything that the results depend on."""
 
+    @property
+    def made(self) -> tuple[str, ...]:
+        """What was made of it for an archive before, and stays made whatever comes of the job."""
+
 
 @dataclass(frozen=True)
 class Study:
@@ -88,6 +92,11 @@ class Study:
     files: tuple[str, ...]
     series: int
 
+    @property
+    def made(self) -> tuple[str, ...]:
+        """Nothing: it came from no archive."""
+        return ()
+
 
 @dataclass(frozen=True)
 class StudyRecord:
@@ -100,6 +109,7 @@ class StudyRecord:
         reason: why there is no score, as a sentence.
         values: figures of the study by the names of :mod:`CTQualityAssessmentLib.batch.table`.
         seconds: how long it took.
+        made: kinds of objects that were made of it for an archive, see :mod:`CTQualityAssessmentLib.pacs.kinds`.
     """
 
     name: str
@@ -109,6 +119,7 @@ class StudyRecord:
     reason: str | None = None
     values: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    made: tuple[str, ...] = ()
     version: str = RECORD_VERSION
 
     def to_json(self) -> str:
@@ -132,6 +143,7 @@ class StudyRecord:
                 raise ValueError("another version")
             if data["state"] not in (SCORED, UNSCORED, FAILED, SKIPPED) or not isinstance(data["values"], dict):
                 raise ValueError("no state of a study")
+            data["made"] = tuple(map(str, data.get("made", ())))  # 1.0 did not have it
             return cls(**{f.name: data[f.name] for f in fields(cls)})
         except (KeyError, TypeError) as error:
             raise ValueError("no record of a study") from error

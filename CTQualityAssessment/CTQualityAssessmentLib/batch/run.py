@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,6 +23,7 @@ _LOST = (
     "The process that did this study ended unexpectedly three times, the last times with no other study beside it; "
     "perhaps the memory is not enough for it."
 )
+_LOST_SCHEDULER = "The connection to the dask scheduler was lost."
 
 
 def run_studies(
@@ -92,10 +94,12 @@ def run_studies(
                         "Install the same versions of this program and of dask on both sides.",
                     )
                 else:
-                    raise SchedulerError("The connection to the dask scheduler was lost.")
+                    raise SchedulerError(_LOST_SCHEDULER)
+    except CancelledError:  # dask's own way to tell that what ran is lost with the scheduler
+        raise SchedulerError(_LOST_SCHEDULER) from None
     except OSError as error:
         if type(error).__module__.startswith("distributed"):
-            raise SchedulerError("The connection to the dask scheduler was lost.") from None
+            raise SchedulerError(_LOST_SCHEDULER) from None
         raise
 
 

@@ -85,7 +85,7 @@ def fail_study(study: Job, out: Path, run: str, reason: str) -> StudyRecord:
     """
     folder = BatchFolder(out)
     with folder.scratch() as scratch:
-        return folder.publish(scratch, StudyRecord(study.name, study.fingerprint, run, FAILED, reason))
+        return folder.publish(scratch, StudyRecord(study.name, study.fingerprint, run, FAILED, reason, made=study.made))
 
 
 def check_place(folder: BatchFolder, run: str, version: str, source: Path | None = None) -> None:

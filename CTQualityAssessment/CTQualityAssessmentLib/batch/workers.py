@@ -94,7 +94,8 @@ def remote_workers(address: str, trust_network: bool = False) -> Iterator[Client
     """
     if not (trust_network or is_private(address)):
         raise UnencryptedSchedulerError
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in ("distributed", "distributed.client"):  # dask gives the client a level of its own
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         # A client that is refused in the middle of its start cannot be closed any more and complains at exit.
         asyncio.run(_reach(address))

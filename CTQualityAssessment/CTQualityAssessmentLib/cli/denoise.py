@@ -145,17 +145,11 @@ def _input(
 def _write_series(
     folder: Path, files: Originals, result: Volume, report: DenoisingReport, progress: ProgressCall
 ) -> None:
-    from pydicom.config import disable_value_validation
-
-    from CTQualityAssessmentLib.reading.quiet import quiet
-    from CTQualityAssessmentLib.reporting.dicom.derived_series import derived_images
+    from CTQualityAssessmentLib.reporting.dicom.derived_series import write_derived_series
     from CTQualityAssessmentLib.reporting.folder import result_folder
 
-    count = sum(one is not None for one in files.files)
-    with quiet(), disable_value_validation(), result_folder(folder, optional=("denoised-*.dcm",)) as scratch:
-        for number, image in derived_images(files, result.hu, report):
-            progress(number - 1, count, "Writing DICOM")
-            image.save_as(scratch / f"denoised-{number:04d}.dcm", enforce_file_format=True)
+    with result_folder(folder, optional=("denoised-*.dcm",)) as scratch:
+        write_derived_series(scratch, files, result.hu, report, progress)
 
 
 def _remove_series(folder: Path) -> None:

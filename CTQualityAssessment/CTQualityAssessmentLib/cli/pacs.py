@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ from CTQualityAssessmentLib.cli.application import app
 from CTQualityAssessmentLib.cli.studies import (
     RecordPlace,
     Workers,
+    bundle_anywhere,
     filing_of,
     print_end,
     print_plan,
@@ -29,16 +31,18 @@ from CTQualityAssessmentLib.cli.terminal import (
     plain_errors,
     progress_bar,
 )
+from CTQualityAssessmentLib.pacs.outbox import UNSENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from CTQualityAssessmentLib.batch.output import BatchFolder
     from CTQualityAssessmentLib.batch.plan import Entry
-    from CTQualityAssessmentLib.batch.records import Settings
+    from CTQualityAssessmentLib.batch.records import Settings, StudyRecord
     from CTQualityAssessmentLib.batch.study import Outcome
     from CTQualityAssessmentLib.pacs.address import Address
     from CTQualityAssessmentLib.pacs.archive import FoundSeries
+    from CTQualityAssessmentLib.pacs.kinds import Denoiser
     from CTQualityAssessmentLib.pacs.plan import SeriesJob
 
 PACS_EXIT_CODES = (
@@ -69,8 +73,14 @@ Out = Annotated[Path, typer.Option(help="Folder for ledger and results; the same
 Send = Annotated[
     str,
     typer.Option(
-        metavar="report,maps", help="What to send back: SR report, Parametric Maps, or both. Nothing is sent without."
+        metavar="report,maps,denoised",
+        help="What to send back: SR report, Parametric Maps, derived series with less noise. Nothing is sent without.",
     ),
+]
+DenoiserName = Annotated[str | None, typer.Option("--denoiser", help="With --send denoised: name or folder of one.")]
+StrengthShare = Annotated[
+    float,
+    typer.Option("--strength", min=0.01, max=1, help="With --send denoised: share of the denoising that is kept."),
 ]
 Model = Annotated[str | None, typer.Option(help="Name or folder of a model, see 'ctqa models'.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
@@ -107,6 +117,8 @@ def score(
     tls: Tls = False,
     move_port: MovePort = None,
     send: Send = "",
+    denoiser: DenoiserName = None,
+    strength: StrengthShare = 1.0,
     model: Model = None,
     device: Device = "auto",
     workers: WorkerCount = None,
@@ -141,6 +153,7 @@ def score(
         from CTQualityAssessmentLib.pacs.query import parse_query
 
         kinds, wanted = kinds_of(send), parse_query(query)
+        taking_noise = denoiser_of(kinds, denoiser, strength)
         address = address_of(url, dimse, aet, aec, tls, move_port, ca_file, trust_network, timeout, tries)
         settings, statement = model_settings(model, device, not no_figures)
         output = BatchFolder(out.absolute())
@@ -148,10 +161,10 @@ def score(
         if not (found := find_series(address, wanted)):
             raise NothingFoundError
         if dry_run:
-            print_plan(plan_series(found, output, settings, kinds, retry), identify)
+            print_plan(plan_series(found, output, settings, kinds, retry, taking_noise), identify)
             return
         with output.opened() as run, filing_of(record, output, settings) as filing:
-            entries = plan_series(found, output, settings, kinds, retry)
+            entries = plan_series(found, output, settings, kinds, retry, taking_noise)
             task, where = task_of(address, output, run), Workers(workers, scheduler, trust_network)
             try:
                 entries = run_entries(entries, settings, task, output, run, where, filing, progress, cancelled)
@@ -168,12 +181,26 @@ def score(
 def kinds_of(send: str) -> tuple[str, ...]:
     """The kinds of objects that --send names."""
     from CTQualityAssessmentLib.pacs.errors import AddressError
-    from CTQualityAssessmentLib.pacs.outbox import KINDS
+    from CTQualityAssessmentLib.pacs.kinds import KINDS
 
     kinds = tuple(kind.strip() for kind in send.split(",") if kind.strip())
     if not set(kinds) <= set(KINDS):
-        raise AddressError(f"--send takes {' and '.join(KINDS)}.", "Write --send report,maps.")
+        raise AddressError(f"--send takes {', '.join(KINDS)}.", "Write --send report,maps.")
     return kinds
+
+
+def denoiser_of(kinds: tuple[str, ...], name: str | None, strength: float) -> Denoiser | None:
+    """What makes the denoised series, its weights checked; None where none is wanted."""
+    from CTQualityAssessmentLib.models import DEFAULT_DENOISER, load_denoiser
+    from CTQualityAssessmentLib.pacs.errors import AddressError
+    from CTQualityAssessmentLib.pacs.kinds import DENOISED, Denoiser
+
+    if DENOISED not in kinds:
+        if name is not None or strength != 1:
+            raise AddressError("--denoiser and --strength belong to --send denoised.", "Write --send report,denoised.")
+        return None
+    named = bundle_anywhere(name or DEFAULT_DENOISER)
+    return Denoiser(named, load_denoiser(named, device="cpu").identity.sha256, strength)
 
 
 def address_of(
@@ -228,21 +255,27 @@ def task_of(
     return lambda settings: partial(do_series, settings=settings, **here)
 
 
-def _unsent(entries: tuple[Entry, ...]) -> list[str]:
-    """Why results were not sent back, one sentence for each series."""
+def unsent(record: StudyRecord) -> bool:
+    """Whether something of a series could not be sent back."""
+    return (record.reason or "").startswith(UNSENT)
+
+
+def _not_sent(entries: tuple[Entry, ...]) -> list[str]:
+    """Why something is not in the archive, one sentence for each series that was scored."""
     return [e.record.reason for e in entries if e.record and e.record.state == "scored" and e.record.reason]
 
 
 def _print_sent(entries: tuple[Entry, ...], kinds: tuple[str, ...]) -> None:
     if not kinds:
         console.print("Nothing was sent back to the archive: --send report,maps does.")
-    for reason in sorted(set(_unsent(entries))):
-        console.print(f"{_unsent(entries).count(reason)} series: {reason} The same command tries again.")
+    for reason, number in sorted(Counter(_not_sent(entries)).items()):
+        again = " The same command tries again." if reason.startswith(UNSENT) else ""
+        console.print(f"{number} series: {reason}{again}")
 
 
 def _exit(entries: tuple[Entry, ...]) -> None:
     states = {entry.record.state if entry.record else None for entry in entries}
     if None in states:
         raise typer.Exit(EXIT_CANCELLED)
-    if states & {"failed", "no score"} or _unsent(entries):
+    if states & {"failed", "no score"} or _not_sent(entries):
         raise typer.Exit(EXIT_SOME_UNSCORED)

@@ -10,6 +10,7 @@ import typer
 
 from CTQualityAssessmentLib.cli.pacs import (
     CaFile,
+    DenoiserName,
     Device,
     Dimse,
     Model,
@@ -19,6 +20,7 @@ from CTQualityAssessmentLib.cli.pacs import (
     Out,
     Scheduler,
     Send,
+    StrengthShare,
     Theirs,
     Timeout,
     Tls,
@@ -27,11 +29,13 @@ from CTQualityAssessmentLib.cli.pacs import (
     Url,
     WorkerCount,
     address_of,
+    denoiser_of,
     find_series,
     kinds_of,
     model_settings,
     pacs_app,
     task_of,
+    unsent,
 )
 from CTQualityAssessmentLib.cli.studies import RecordPlace, Workers, done_by, filing_of, workers_of, write_group
 from CTQualityAssessmentLib.cli.terminal import (
@@ -70,6 +74,8 @@ def watch(
         float, typer.Option(min=1, metavar="S", help="Seconds without a new image until a series is scored.")
     ] = 120.0,
     send: Send = "",
+    denoiser: DenoiserName = None,
+    strength: StrengthShare = 1.0,
     model: Model = None,
     device: Device = "auto",
     workers: WorkerCount = 1,
@@ -98,6 +104,7 @@ def watch(
         from CTQualityAssessmentLib.pacs.watch import Stillness, Turns, last_days, recorded_entries
 
         kinds, wanted = kinds_of(send), parse_query(query or ["Modality=CT"])
+        taking_noise = denoiser_of(kinds, denoiser, strength)
         address = address_of(url, dimse, aet, aec, tls, move_port, ca_file, trust_network, timeout, tries)
         settings, statement = model_settings(model, device, not no_figures)
         output = BatchFolder(out.absolute())
@@ -112,7 +119,7 @@ def watch(
                     while not cancelled():
                         dated = {"StudyDate": last_days(days, date.today()), **wanted}
                         still = stillness.still(_found(address, dated), time.monotonic())
-                        plan = plan_series(still, output, settings, kinds)
+                        plan = plan_series(still, output, settings, kinds, denoiser=taking_noise)
                         now = time.monotonic()
                         left = tuple(e for e in plan if e.study and not e.record and turns.due(e.study.name, now))
                         if left:
@@ -158,7 +165,7 @@ def _tell(entries: tuple[Entry, ...], turns: Turns) -> None:
         if record is None:
             continue
         told = record.reason or f"mean {record.values['mean']:.2f}"
-        if record.state in ("failed", "waiting") or (record.state == "scored" and record.reason):
+        if record.state in ("failed", "waiting") or (record.state == "scored" and unsent(record)):
             passing = record.state == "waiting"
             if turns.failed(record.name, passing, time.monotonic()):
                 told += " Set aside until the next start."

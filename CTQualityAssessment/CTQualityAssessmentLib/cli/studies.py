@@ -55,14 +55,20 @@ def settings_of(
     """
     from CTQualityAssessmentLib.batch.records import Settings
     from CTQualityAssessmentLib.errors import CTQAError
-    from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, installed_bundles
+    from CTQualityAssessmentLib.models import DEFAULT_BUNDLE
     from CTQualityAssessmentLib.result_files import missing_for_scene
 
     if scene and (missing := missing_for_scene()):
         raise CTQAError(f"scene.mrb cannot be written: {missing}", "Leave out --scene, or install it.")
-    named = model or DEFAULT_BUNDLE
-    where = named if named in installed_bundles() else str(Path(named).absolute())
+    where = bundle_anywhere(model or DEFAULT_BUNDLE)
     return Settings(where, sha256, device, slices, tuple(sorted(set(stages))), figures, scene)
+
+
+def bundle_anywhere(named: str) -> str:
+    """Name or folder of a bundle, as it holds in every working folder."""
+    from CTQualityAssessmentLib.models import installed_bundles
+
+    return named if named in installed_bundles() else str(Path(named).absolute())
 
 
 def run_entries(

@@ -49,7 +49,7 @@ class DicomWebArchive:
         self.patience = address.patience
         keywords = {
             "session": session,
-            "timeout": (_CONNECT_S, address.patience.timeout_s),
+            "timeout": (min(_CONNECT_S, address.patience.timeout_s), address.patience.timeout_s),
             "permissive_uid": True,  # our own check stands before it
         }
         self._client = DICOMwebClient(address.url, **keywords)

@@ -212,7 +212,7 @@ class DimseArchive:
             AssociationError: the archive refuses us, or a class.
         """
         entity = AE(ae_title=self._address.ours)
-        entity.connection_timeout = entity.acse_timeout = _CONNECT_S
+        entity.connection_timeout = entity.acse_timeout = min(_CONNECT_S, self.patience.timeout_s)
         entity.dimse_timeout = entity.network_timeout = self.patience.timeout_s
         entity.maximum_pdu_size = 0
         self._check_certificate()

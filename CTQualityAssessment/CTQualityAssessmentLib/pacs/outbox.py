@@ -14,8 +14,8 @@ from CTQualityAssessmentLib.pacs.errors import SeriesError
 from CTQualityAssessmentLib.pacs.patience import patiently, will_pass
 
 OUTBOX = "outbox"
-REPORT, MAPS = "report", "maps"
-KINDS = (REPORT, MAPS)
+#: How the sentence begins that tells of what stays in an outbox.
+UNSENT = "Not sent back yet: "
 
 
 def create_outbox(folder: Path) -> Path:
@@ -52,7 +52,7 @@ def send_waiting(archive: Archive, folder: Path, fresh: bool = False, endure: bo
         except SeriesError as error:
             if endure and will_pass(error):
                 raise
-            return f"Not sent back yet: {error.problem}"
+            return f"{UNSENT}{error.problem}"
         except FileNotFoundError:  # a worker of a run that was killed sent it and forgot it, just now
             continue
         file.unlink(missing_ok=True)

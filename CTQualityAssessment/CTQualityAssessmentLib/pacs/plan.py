@@ -10,9 +10,11 @@ from itertools import combinations
 
 from CTQualityAssessmentLib.batch.output import BatchFolder
 from CTQualityAssessmentLib.batch.plan import Entry
-from CTQualityAssessmentLib.batch.records import FAILED, RECORD_VERSION, SKIPPED, Settings
+from CTQualityAssessmentLib.batch.records import FAILED, RECORD_VERSION, SKIPPED, Settings, StudyRecord
 from CTQualityAssessmentLib.pacs.archive import FoundSeries
-from CTQualityAssessmentLib.pacs.outbox import KINDS, waiting
+from CTQualityAssessmentLib.pacs.kinds import MAPS, REPORT, Denoiser, named
+from CTQualityAssessmentLib.pacs.outbox import waiting
+from CTQualityAssessmentLib.pacs.transfer import OURS
 
 
 @dataclass(frozen=True)
@@ -22,9 +24,11 @@ class SeriesJob:
     Attributes:
         name, fingerprint: as of every :class:`~CTQualityAssessmentLib.batch.records.Job`.
         series: where it is in the archive; not shown when it is printed.
-        make: kinds of objects to be made and sent, of :data:`.outbox.KINDS`.
+        make: kinds of objects to be made and sent, as :func:`.kinds.named` gives them.
         assess: whether it is to be fetched and assessed; else only what waits in its outbox is sent.
         send: whether anything is sent at all.
+        made: kinds that were made before with the same weights, of the same images: they are not made again.
+        denoiser: makes the denoised series, where one is wanted.
     """
 
     name: str
@@ -33,10 +37,17 @@ class SeriesJob:
     make: tuple[str, ...]
     assess: bool
     send: bool
+    made: tuple[str, ...] = ()
+    denoiser: Denoiser | None = None
 
 
 def plan_series(
-    found: Sequence[FoundSeries], folder: BatchFolder, settings: Settings, send: Sequence[str], retry: bool = False
+    found: Sequence[FoundSeries],
+    folder: BatchFolder,
+    settings: Settings,
+    send: Sequence[str],
+    retry: bool = False,
+    denoiser: Denoiser | None = None,
 ) -> tuple[Entry, ...]:
     """One entry for each series, in their order.
 
@@ -48,32 +59,58 @@ def plan_series(
         found: the series.
         folder: where the results lie or will lie.
         settings: how they are to be done.
-        send: kinds of objects that are wanted in the archive, of :data:`.outbox.KINDS`.
+        send: kinds of objects that are wanted in the archive, of :data:`.kinds.KINDS`.
         retry: whether those that failed are done again too.
+        denoiser: makes the denoised series, where one is wanted.
     """
-    return tuple(_entry(one, folder, settings, frozenset(send), retry) for one in found)
+    wanted = named(tuple(send), denoiser)
+    return tuple(_entry(one, folder, settings, wanted, retry, denoiser) for one in found)
 
 
-def _entry(one: FoundSeries, folder: BatchFolder, settings: Settings, wanted: frozenset[str], retry: bool) -> Entry:
-    name = folder.name_of(f"series {one.series_uid}".encode())
+def record_of_ours(series: FoundSeries, folder: BatchFolder, settings: Settings, run: str) -> StudyRecord:
+    """What the ledger says of a series that this program is about to send: with it, the next run fetches nothing of it
+    to find that out."""
+    fingerprint = _fingerprint(series, settings, frozenset())
+    return StudyRecord(_name(series, folder), fingerprint, run, SKIPPED, OURS)
+
+
+def _entry(
+    one: FoundSeries,
+    folder: BatchFolder,
+    settings: Settings,
+    wanted: frozenset[str],
+    retry: bool,
+    denoiser: Denoiser | None,
+) -> Entry:
+    name = _name(one, folder)
     record = folder.record_of(name)
-    made = _made(record.fingerprint, one, settings) if record else None
-    if record and made is not None and record.state == SKIPPED:
+    asked = _asked(record, one, settings, wanted) if record else None
+    if record and asked is not None and record.state == SKIPPED:
         return Entry(None, _label(one), one.series_uid, None, record)
-    if made is None or not wanted <= made or (retry and record and record.state == FAILED):
-        kinds = wanted | (made or frozenset())
-        make = tuple(sorted(kinds - (made or frozenset()) if record and record.state != FAILED else kinds))
-        job = SeriesJob(name, _fingerprint(one, settings, kinds), one, make, True, bool(wanted))
+    if record is None or asked is None:
+        made, due = frozenset[str](), True
+    else:
+        made = frozenset(record.made) if record.state == FAILED else asked
+        due = not wanted <= asked or (retry and record.state == FAILED)
+    if due:
+        make, before = tuple(sorted(wanted - made)), tuple(sorted(made))
+        fingerprint = _fingerprint(one, settings, wanted | made)
+        job = SeriesJob(name, fingerprint, one, make, True, bool(wanted), before, denoiser)
         return Entry(job, _label(one), one.series_uid, None, None)
     unsent = bool(wanted) and waiting(folder.studies / name)
-    job = SeriesJob(name, record.fingerprint, one, (), False, bool(wanted))
+    job = SeriesJob(name, record.fingerprint, one, (), False, bool(wanted), record.made)
     return Entry(job, _label(one), one.series_uid, None, None if unsent else record, "to be sent back")
 
 
-def _made(fingerprint: str, one: FoundSeries, settings: Settings) -> frozenset[str] | None:
-    """The kinds that were made with these settings; None where it was done with others."""
-    choices = [frozenset(some) for size in range(len(KINDS) + 1) for some in combinations(KINDS, size)]
-    return next((kinds for kinds in choices if _fingerprint(one, settings, kinds) == fingerprint), None)
+def _name(one: FoundSeries, folder: BatchFolder) -> str:
+    return folder.name_of(f"series {one.series_uid}".encode())
+
+
+def _asked(record: StudyRecord, one: FoundSeries, settings: Settings, wanted: frozenset[str]) -> frozenset[str] | None:
+    """The kinds that it was done for, with these settings; None where it was done with others."""
+    known = sorted({REPORT, MAPS, *wanted, *record.made})
+    choices = (frozenset(some) for size in range(len(known) + 1) for some in combinations(known, size))
+    return next((kinds for kinds in choices if _fingerprint(one, settings, kinds) == record.fingerprint), None)
 
 
 def _fingerprint(one: FoundSeries, settings: Settings, kinds: frozenset[str]) -> str:

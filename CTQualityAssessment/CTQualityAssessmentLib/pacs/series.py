@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,14 +13,20 @@ from CTQualityAssessmentLib.batch.records import FAILED, SKIPPED, WAITING, Setti
 from CTQualityAssessmentLib.batch.study import Outcome, assessed, check_place, guarded, loaded_model, published
 from CTQualityAssessmentLib.pacs.address import Address
 from CTQualityAssessmentLib.pacs.archive import Archive, open_archive
+from CTQualityAssessmentLib.pacs.denoised import loaded_denoiser, write_denoised
 from CTQualityAssessmentLib.pacs.errors import ArchiveError, SeriesError
-from CTQualityAssessmentLib.pacs.outbox import MAPS, REPORT, create_outbox, send_waiting
+from CTQualityAssessmentLib.pacs.kinds import MAPS, REPORT
+from CTQualityAssessmentLib.pacs.outbox import UNSENT, create_outbox, send_waiting
 from CTQualityAssessmentLib.pacs.patience import will_pass
-from CTQualityAssessmentLib.pacs.plan import SeriesJob
+from CTQualityAssessmentLib.pacs.plan import SeriesJob, record_of_ours
 from CTQualityAssessmentLib.pacs.transfer import NotToBeScored, fetch_series
+from CTQualityAssessmentLib.scratch import scratch_folder
 
 if TYPE_CHECKING:
-    from CTQualityAssessmentLib.models import LoadedModel
+    from CTQualityAssessmentLib.models import LoadedDenoiser, LoadedModel
+
+#: How the folders are named in which images lie while they are assessed.
+_PRIVATE = "ctqa-series-"
 
 
 def do_series(
@@ -62,8 +67,8 @@ def do_series(
             if (
                 known and known.state != FAILED and known.fingerprint == job.fingerprint
             ):  # it was published, and could not be sent
-                return replace(known, reason=f"Not sent back yet: {error.problem}")
-            return StudyRecord(job.name, job.fingerprint, run, FAILED, error.problem)
+                return replace(known, reason=f"{UNSENT}{error.problem}")
+            return StudyRecord(job.name, job.fingerprint, run, FAILED, error.problem, made=job.made)
 
     return guarded(work)
 
@@ -78,9 +83,12 @@ def _done(
     if known and (unsent or not job.assess or (known.fingerprint == job.fingerprint and known.state != FAILED)):
         return replace(known, reason=unsent) if unsent else known
     model = loaded_model(settings)
+    denoises = job.denoiser is not None and job.denoiser.kind in job.make
+    denoiser = loaded_denoiser(job.denoiser, settings.device) if job.denoiser and denoises else None
 
     def make(scratch: Path) -> StudyRecord:
-        return _made(job, settings, archive, folder, scratch, model, run)
+        done = _made(job, settings, archive, folder, scratch, model, denoiser, run)
+        return replace(done, made=tuple(sorted({*job.made, *job.make})))
 
     record = published(job, folder, run, make, (ArchiveError,))
     unsent = send_waiting(archive, here, fresh=True, endure=endure) if job.send else None
@@ -94,6 +102,7 @@ def _made(
     folder: BatchFolder,
     scratch: Path,
     model: LoadedModel,
+    denoiser: LoadedDenoiser | None,
     run: str,
 ) -> StudyRecord:
     """Fetch and assess; the objects to be sent lie in the outbox of the scratch folder."""
@@ -102,19 +111,30 @@ def _made(
     from CTQualityAssessmentLib.reporting.dicom.files import write_dicom
 
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="ctqa-") as private:
-        images = Path(private) / "images"
+    # What a worker that was killed left of a patient's images on this computer's disk goes first.
+    with scratch_folder(_PRIVATE) as private:
+        images = private / "images"
         try:
             fetch_series(archive, job.series, images)
         except NotToBeScored as reason:
             return StudyRecord(job.name, job.fingerprint, run, SKIPPED, str(reason))
         # Without a report to be made, images whose UIDs nothing could refer to are as good as others.
         volume, source = read_with_source(images) if job.make else (read_volume(images), None)
-    record, assessment, measures = assessed(job, volume, settings, folder, scratch, model, run, started)
-    if source is not None:
-        kept = assessment if MAPS in job.make else replace(assessment, attention=())
+        record, assessment, measures = assessed(job, volume, settings, folder, scratch, model, run, started)
+        if source is None:
+            return record
         box = create_outbox(scratch)
-        write_dicom(box, kept, source, measures)
-        if REPORT not in job.make:
-            (box / REPORT_FILE).unlink()
-    return record
+        if {REPORT, MAPS} & set(job.make):
+            write_dicom(box, assessment if MAPS in job.make else replace(assessment, attention=()), source, measures)
+            if REPORT not in job.make:
+                (box / REPORT_FILE).unlink()
+        if denoiser is None or job.denoiser is None:
+            return record
+        del volume  # it is read once more, with its files
+        ours, reason = write_denoised(images, box, scratch, job.denoiser, denoiser)
+        if ours is not None:
+            with folder.scratch() as empty:
+                folder.publish(empty, record_of_ours(ours, folder, settings, run))
+        elif not any(box.iterdir()):
+            box.rmdir()
+        return replace(record, reason=record.reason or reason, seconds=round(time.monotonic() - started, 2))

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _IMAGES = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 
 _UNDEFINED = 0xFFFFFFFF
+#: Why a series is left alone that came from here.
+OURS = "This program made the series."
 
 
 class NotToBeScored(Exception):
@@ -110,5 +112,5 @@ def _not_to_be_scored(dataset: Dataset) -> str | None:
 
     makers = [dataset, *(dataset.get("ContributingEquipmentSequence") or ())]
     if any(one.get("Manufacturer") == MAKER for one in makers):
-        return "This program made the series."
+        return OURS
     return None if dataset.get("Modality") == "CT" else "It is not CT."

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from copy import deepcopy
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +29,9 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from CTQualityAssessmentLib import __version__
+from CTQualityAssessmentLib.calls import Progress, no_progress
 from CTQualityAssessmentLib.reading import Original, Originals
+from CTQualityAssessmentLib.reading.quiet import quiet
 from CTQualityAssessmentLib.reporting.dicom.codes import SCHEME, our_scheme
 from CTQualityAssessmentLib.reporting.dicom.header import MAKER
 
@@ -89,6 +92,30 @@ def derived_images(
         number += 1
         taken = originals.volume.hu[k].astype(np.float32) - denoised[k]
         yield number, _derived(original, taken, report, series_uid, number, now)
+
+
+def write_derived_series(
+    folder: Path,
+    originals: Originals,
+    denoised: NDArray[np.int16],
+    report: DenoisingReport,
+    progress: Progress = no_progress,
+) -> tuple[str, int]:
+    """Write the series as ``denoised-0001.dcm`` and so on; arguments and errors as :func:`derived_images`.
+
+    Returns:
+        its Series Instance UID and the number of images.
+    """
+    from pydicom.config import disable_value_validation
+
+    count, series_uid = sum(one is not None for one in originals.files), ""
+    # Names and numbers of the source are repeated as they are, also where they break a rule of their type.
+    with quiet(), disable_value_validation():
+        for number, image in derived_images(originals, denoised, report):
+            progress(number - 1, count, "Writing DICOM")
+            image.save_as(folder / f"denoised-{number:04d}.dcm", enforce_file_format=True)
+            series_uid = str(image.SeriesInstanceUID)
+    return series_uid, count
 
 
 def _derived(
