@@ -89,6 +89,10 @@ class CanonicalSlices:
     ijk_to_ras: NDArray[np.float64]
 
 
+#: Pixels are larger and smaller than these, and slices nearer to the scanner's centre, all in millimetres.
+SMALLEST_MM, LARGEST_MM, FARTHEST_MM = 1e-3, 1e3, 1e6
+
+
 @dataclass(frozen=True)
 class Volume:
     """A scalar volume on its scanner grid: CT in Hounsfield units, or MR, whose values have no unit.

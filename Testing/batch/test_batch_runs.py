@@ -19,6 +19,7 @@ from CTQualityAssessmentLib.models import DEFAULT_BUNDLE
 
 from Testing.batch.running import Command, done, until, write_studies
 from Testing.dicom_factory import PATIENT, body, write_series
+from Testing.small_disk import small_disk
 
 REPORT = {"study.json", "assessment.json", "slices.csv", "measures.json", "measures.csv", "index.html"}
 
@@ -192,6 +193,28 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path):
     psutil.wait_procs(workers, timeout=60)
     assert len(workers) == 2 and not any(worker.is_running() for worker in workers)
     assert not done(out)
+
+
+def test_a_full_disk_stops_the_batch_and_its_studies_are_done_when_there_is_room(tmp_path):
+    """A disk that is full at night must not stand in the table as a failure of the studies that met it, nor cost those
+    that were done."""
+    root = tmp_path / "in"
+    write_studies(root, 4)
+    with small_disk(tmp_path / "disk") as disk:
+        out, ballast = disk / "out", disk / "ballast"
+        arguments = (root, "--out", out, "--workers", 1, "--no-figures")
+        out.mkdir()
+        ballast.write_bytes(bytes(shutil.disk_usage(disk).free - 330 * 1024))  # a study takes 100 KiB
+        told = Command(*arguments).finish(1)
+        assert "No space left" in told
+        kept = done(out)
+        assert 1 <= len(kept) < 4 and all(json.loads(text)["state"] == "scored" for text in kept.values())
+        assert not list((out / "studies").glob(".ctqa-*"))
+        ballast.unlink()
+        Command(*arguments).finish(0)
+        now = done(out)
+        assert len(now) == 4 and {name: now[name] for name in kept} == kept
+        assert {row["state"] for row in table(out)} == {"scored"} and len(recorded(out)) == 4
 
 
 def test_two_runs_never_write_into_one_folder(tmp_path):

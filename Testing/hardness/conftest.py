@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from Testing.bundle_factory import write_bundle
 from Testing.denoiser_factory import write_denoiser
 from Testing.dicom_factory import body, write_series
 from Testing.hardness.forks import Server
+from Testing.small_disk import small_disk
 
 
 @pytest.fixture(scope="session")
@@ -46,10 +46,5 @@ def server(models: Path) -> Iterator[Server]:
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of its own, of 24 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("no right to mount a disk")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
+    with small_disk(tmp_path / "disk") as folder:
+        yield folder

@@ -217,11 +217,12 @@ def deep_sequence(rng: Random, content: bytes) -> bytes:
 
 def deflate_bomb(rng: Random, content: bytes) -> bytes:
     """A deflated dataset that grows to half a gigabyte, or to eight."""
-    zeros = bytes(1 << 24)
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    packed = [packer.compress(b"\x08\x00\x05\x00CS\x02\x00  \x09\x00\x01\x10OB\0\0\xf0\xff\xff\xff")]
-    packed += [packer.compress(zeros) for _ in range(rng.choice((32, 512)))]
-    return _meta(content, SYNTAXES["deflated"]) + b"".join(packed) + packer.flush()
+    head = packer.compress(b"\x08\x00\x05\x00CS\x02\x00  \x09\x00\x01\x10OB\0\0\xf0\xff\xff\xff")
+    head += packer.flush(zlib.Z_FULL_FLUSH)
+    zeros = packer.compress(bytes(1 << 24)) + packer.flush(zlib.Z_FULL_FLUSH)
+    # After a full flush nothing refers to what came before, so one packed piece can follow itself.
+    return _meta(content, SYNTAXES["deflated"]) + head + zeros * rng.choice((32, 512)) + packer.flush()
 
 
 #: Cheap ones first; the last three are drawn less often.

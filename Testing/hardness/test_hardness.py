@@ -29,7 +29,7 @@ from Testing.hardness.volumes import strange_input
 from Testing.hardness.voxels import strange_voxels
 
 #: Cases that were defects once, beside the first ones.
-FOUND_ONCE = (88, 122, 384)
+FOUND_ONCE = (88, 122, 384, 956)
 CASES = (*range(150), *FOUND_ONCE)
 PARTS = 3
 

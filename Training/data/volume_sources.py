@@ -16,6 +16,7 @@ from CTQualityAssessmentLib.volume import Volume
 from numpy.typing import NDArray
 
 from Training.data.sources import clean_slice, data_folder, load_slices
+from Training.phantom import abdomen_phantom
 
 #: Pixels along a side of a CT source.
 CT_SIZE = 256
@@ -36,6 +37,13 @@ MR_SOURCES: dict[str, tuple[str, str]] = {
     f"t1_softtissue_sts{number}": (f"sts{number}", "extremity")
     for number in ("001", "005", "006", "010", "011", "014", "017", "022")
 }
+
+
+#: Imagined patients (:mod:`Training.phantom`) beside them: nine real ones are few, and the network learned their looks.
+PHANTOM_SEEDS = range(10)
+#: 384 mm across.
+_PHANTOM_PIXEL_MM = 1.5
+CT_SOURCES |= {f"phantom{seed:03d}": (f"phantom{seed:03d}", "abdomen") for seed in PHANTOM_SEEDS}
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,8 @@ def read_source(name: str, ct_slices: int, mr_slices: int) -> VolumeSource:
 
 def _ct_source(name: str, count: int) -> VolumeSource:
     patient, organ = CT_SOURCES[name]
+    if name.startswith("phantom"):
+        return _phantom_source(patient, organ, count)
     hu, (pixel, interval) = load_slices(data_folder() / "ct" / "volumes" / f"{name}.nii.gz")
     reach = max(0, round((_THICKNESS_MM / interval - 1) / 2))
     first = max(reach, (len(hu) - count) // 2)
@@ -73,6 +83,19 @@ def _ct_source(name: str, count: int) -> VolumeSource:
         mean = hu[k - reach : k + reach + 1].astype(np.float32).mean(axis=0)
         slices.append(clean_slice(mean.reshape(CT_SIZE, bins, CT_SIZE, bins).mean(axis=(1, 3))))
     return VolumeSource(patient, "CT", organ, np.stack(slices), (interval, pixel * bins, pixel * bins))
+
+
+def _phantom_source(patient: str, organ: str, count: int) -> VolumeSource:
+    phantom = abdomen_phantom(
+        int(patient.removeprefix("phantom")),
+        slices=count,
+        size=CT_SIZE,
+        spacing_mm=_PHANTOM_PIXEL_MM,
+        thickness_mm=_THICKNESS_MM,
+        increment_mm=_THICKNESS_MM,
+    )
+    columns, rows, interval = phantom.spacing_mm
+    return VolumeSource(patient, "CT", organ, phantom.hu, (interval, rows, columns))
 
 
 def _mr_source(name: str, count: int) -> VolumeSource:

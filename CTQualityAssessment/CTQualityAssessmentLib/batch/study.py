@@ -206,16 +206,21 @@ def assessed(
         model: see :func:`loaded_model`.
         run: identifies the run of the program.
         started: when work on the study began, by :func:`time.monotonic`.
+
+    Raises:
+        OutputFolderError: the disk is full or was taken away.
     """
     from CTQualityAssessmentLib.assessment import assess_volume
     from CTQualityAssessmentLib.assessment.measures import measure_volume
+    from CTQualityAssessmentLib.reporting.folder import writing
     from CTQualityAssessmentLib.result_files import write_results
 
     assessment = assess_volume(
         volume, model, batch_size=settings.batch_size, attention_stages=settings.attention_stages
     )
     measures = measure_volume(volume)
-    write_results(scratch, volume, assessment, measures, figures=settings.figures, scene=settings.scene)
+    with writing():  # a disk that is full is no property of the study
+        write_results(scratch, volume, assessment, measures, figures=settings.figures, scene=settings.scene)
     refusals = [one.refusal.reason for one in assessment.slices if one.refusal]
     scored = assessment.summary.scored > 0
     record = StudyRecord(

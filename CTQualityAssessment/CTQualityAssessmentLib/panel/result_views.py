@@ -48,7 +48,11 @@ class ResultViews:
         self._ui.tableView.setMRMLTableNode(table)
         # A few rows tell how wide a column is; all of a large volume would hold the window.
         self._ui.tableView.horizontalHeader().setResizeContentsPrecision(_MEASURED_ROWS)
-        if table is not None:
+        if table is not None:  # in an event of its own: a result that appears holds the window long enough
+            qt.QTimer.singleShot(0, self._fit_columns)
+
+    def _fit_columns(self) -> None:
+        if self.table is not None:
             self._ui.tableView.resizeColumnsToContents()
 
     def show_chart(self, chart: slicer.vtkMRMLPlotChartNode | None) -> None:

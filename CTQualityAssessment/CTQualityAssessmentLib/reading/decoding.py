@@ -26,6 +26,7 @@ _MOST_RLE = 64
 #: Pixels of a compressed frame whose own matrix is not known.
 _MOST_UNTOLD = 1 << 26
 _JPEG_START = b"\xff\xd8"
+_JPEG_SCAN = 0xDA
 _JPEG_2000_START = b"\xff\x4f\xff\x51"
 #: Start-of-frame markers of JPEG (C0 to CF but for tables and extensions) and JPEG-LS (F7).
 _JPEG_FRAMES = frozenset({*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC})
@@ -66,7 +67,7 @@ def decode_frames(frames: Sequence[Frame]) -> Iterator[NDArray[np.generic]]:
         dataset = _load(first)
         plugin = _plugin(dataset.file_meta.TransferSyntaxUID)
         for frame in frames:
-            _check_codestream(dataset, frame)
+            _check_codestream(dataset, frame, plugin)
             yield pixel_array(dataset, index=frame.index, raw=True, decoding_plugin=plugin)
     except PermissionError:
         raise NotReadableError from None
@@ -112,7 +113,7 @@ def _load(frame: Frame) -> Dataset:
     return dataset
 
 
-def _check_codestream(dataset: Dataset, frame: Frame) -> None:
+def _check_codestream(dataset: Dataset, frame: Frame, plugin: str) -> None:
     """Refuse a compressed frame whose own matrix is not that of the header, before memory is asked for it."""
     from pydicom.encaps import get_frame
 
@@ -127,14 +128,14 @@ def _check_codestream(dataset: Dataset, frame: Frame) -> None:
         if pixels * _bytes_a_pixel(frame) > _MOST_RLE * len(codestream):
             raise DamagedPixelDataError
         return
-    if not _safe_for_gdcm(dataset, codestream):
+    if not _samples_agree(dataset, codestream) or (plugin == "gdcm" and not jpeg_header_is_whole(codestream)):
         raise DamagedPixelDataError
     matrix = codestream_matrix(codestream)
     if matrix not in (None, (frame.rows, frame.columns)) or (matrix is None and pixels > _MOST_UNTOLD):
         raise DamagedPixelDataError
 
 
-def _safe_for_gdcm(dataset: Dataset, codestream: bytes) -> bool:
+def _samples_agree(dataset: Dataset, codestream: bytes) -> bool:
     """Whether header and codestream of a JPEG agree on what a sample is; GDCM ends the process where it cannot be."""
     start = _jpeg_frame(codestream)
     if start is None:
@@ -190,6 +191,29 @@ def codestream_matrix(codestream: bytes) -> tuple[int, int] | None:
         return None
     rows, columns = (int.from_bytes(codestream[n : n + 2], "big") for n in (start + 5, start + 7))
     return rows, columns
+
+
+def jpeg_header_is_whole(codestream: bytes) -> bool:
+    """Whether one marker segment follows the other from a JPEG's start to its scan (ITU-T T.81 B.1.1, B.2.1).
+
+    GDCM ends the process where its JPEG library warns before the scan: of bytes between segments, of an end before the
+    scan, of a JFIF or Adobe segment of another kind.
+    """
+    at = 2 if codestream[:2] == _JPEG_START else len(codestream)
+    while at + 4 <= len(codestream) and codestream[at] == 0xFF:
+        marker, length = codestream[at + 1], int.from_bytes(codestream[at + 2 : at + 4], "big")
+        if marker == 0xFF:  # bytes to fill up may stand before a marker
+            at += 1
+            continue
+        content = codestream[at + 4 : at + 2 + length]
+        told = content[:5] == b"JFIF\0" and content[5:6] != b"\1"
+        told = told or (content[:5] == b"Adobe" and content[11:12] > b"\2")
+        if length < 2 or told or len(content) < length - 2:
+            return False
+        if marker == _JPEG_SCAN:
+            return True
+        at += 2 + length
+    return False
 
 
 def _jpeg_frame(codestream: bytes) -> int | None:

@@ -69,11 +69,11 @@ class NotAVolumeError(ReadingError):
 
 
 class UnsupportedGeometryError(ReadingError):
-    """The grid of an image file is degenerate: a zero or non-finite spacing, or parallel axes."""
+    """The grid of an image file cannot be: a zero, huge or non-finite spacing, or parallel axes."""
 
     def __init__(self) -> None:
         super().__init__(
-            "The grid of this image has no extent in some direction.",
+            "The grid of this image has no extent in some direction, or one that no scanner has.",
             "Convert the original DICOM series again.",
         )
 

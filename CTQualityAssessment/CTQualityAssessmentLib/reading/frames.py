@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from CTQualityAssessmentLib.reading.bounded import BoundedFile, check_deflated
+from CTQualityAssessmentLib.volume import FARTHEST_MM, LARGEST_MM, SMALLEST_MM
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -174,7 +175,8 @@ class Frame:
             return False
         row, column = cosines.reshape(2, 3)
         orthonormal = np.allclose((row @ row, column @ column, row @ column), (1, 1, 0), atol=0.02)
-        return orthonormal and min(spacing) > 1e-3 and max(spacing) < 1e3 and np.abs(self.position).max() < 1e6
+        possible = SMALLEST_MM < min(spacing) and max(spacing) < LARGEST_MM
+        return orthonormal and possible and np.abs(self.position).max() < FARTHEST_MM
 
     @property
     def series_key(self) -> tuple[str, ...]:

@@ -24,8 +24,16 @@ from CTQualityAssessmentLib.reading.files import METAIMAGE_SUFFIXES, has_suffix
 from CTQualityAssessmentLib.reading.geometry import LPS_TO_RAS
 from CTQualityAssessmentLib.reading.hounsfield import check_size
 from CTQualityAssessmentLib.reading.metaimage import is_sound_metaimage, says_orientation
+from CTQualityAssessmentLib.reading.nrrd_header import is_sound_nrrd
 from CTQualityAssessmentLib.reading.wanted import CT_ONLY, Settled, Wanted, settle_as
-from CTQualityAssessmentLib.volume import AcquisitionFacts, Volume, acquisition_axis_from_affine
+from CTQualityAssessmentLib.volume import (
+    FARTHEST_MM,
+    LARGEST_MM,
+    SMALLEST_MM,
+    AcquisitionFacts,
+    Volume,
+    acquisition_axis_from_affine,
+)
 
 if TYPE_CHECKING:
     import SimpleITK
@@ -84,7 +92,7 @@ def _check_header(path: Path, wanted: Wanted) -> tuple[str | None, bool]:
     """
     import SimpleITK
 
-    if has_suffix(path, METAIMAGE_SUFFIXES) and not is_sound_metaimage(path):
+    if not (is_sound_metaimage(path) if has_suffix(path, METAIMAGE_SUFFIXES) else is_sound_nrrd(path)):
         raise NotAnImageError
     reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(path))
@@ -114,9 +122,13 @@ def volume_without_axis(settled: Settled, ijk_to_ras: NDArray[np.float64], warni
     """A volume of a format that does not say along which axis the slices were taken.
 
     Raises:
-        UnsupportedGeometryError: the matrix is not finite or has no inverse.
+        UnsupportedGeometryError: the matrix is not finite or has no inverse, or no scanner has such voxels.
     """
-    if not np.isfinite(ijk_to_ras).all() or abs(np.linalg.det(ijk_to_ras[:3, :3])) < 1e-6:
+    if not np.isfinite(ijk_to_ras).all() or np.abs(ijk_to_ras).max() > FARTHEST_MM:
+        raise UnsupportedGeometryError
+    spacing = np.linalg.norm(ijk_to_ras[:3, :3], axis=0)
+    possible = spacing.min() > SMALLEST_MM and spacing.max() < LARGEST_MM
+    if not possible or abs(np.linalg.det(ijk_to_ras[:3, :3])) < 1e-6 * max(1.0, spacing.prod()):
         raise UnsupportedGeometryError
     axis = acquisition_axis_from_affine(ijk_to_ras, settled.values.shape)
     if settled.values.shape[2 - axis] == 1:

@@ -233,8 +233,10 @@ def test_a_file_without_axes_says_what_it_assumes(tmp_path, suffix, stated):
     assert any("axes are assumed" in warning for warning in read_volume(path).warnings) is not stated
 
 
-def test_a_grid_without_extent_is_refused(tmp_path):
-    affine = np.diag([0.7, 0.8, 0.0, 1.0])
+@pytest.mark.parametrize("diagonal", [(0.7, 0.8, 0.0), (0.7, 0.8, 2e3), (1e-4, 0.8, 3.0), (1e30, 0.8, 3.0)])
+def test_a_grid_that_no_scanner_has_is_refused(tmp_path, diagonal):
+    """No extent, or one that ended in a lack of memory once."""
+    affine = np.diag([*diagonal, 1.0])
     nifti = nibabel.Nifti1Image(body().transpose(2, 1, 0), np.eye(4))
     nifti.header["srow_x"], nifti.header["srow_y"], nifti.header["srow_z"] = affine[:3]
     nifti.header["sform_code"] = 1
@@ -273,3 +275,22 @@ def test_cancel(tmp_path):
     SimpleITK.WriteImage(_image(body()), str(tmp_path / "ct.nii"))
     with pytest.raises(ReadingCancelledError):
         read_volume(tmp_path / "ct.nii", cancelled=lambda: True)
+
+
+@pytest.mark.parametrize("line", ["type: " + "a" * 1100, "a" * 4000, "labels: " + '"a" ' * 400, "sizes: " + "9" * 9000])
+def test_a_line_that_the_parser_has_no_room_for_is_refused(tmp_path, line):
+    """Each ended the process: one such file of a colleague took the viewer, or a worker of a batch, with it."""
+    fields = "NRRD0004\ntype: short\ndimension: 3\nsizes: 8 8 8\nencoding: raw\n"
+    (tmp_path / "a.nrrd").write_bytes((fields + line + "\n\n").encode() + bytes(1024))
+    with pytest.raises(NotAnImageError):
+        read_volume(tmp_path / "a.nrrd")
+
+
+def test_long_descriptions_and_values_of_keys_are_read(tmp_path):
+    """Segmentation tools write kilobytes into them."""
+    hu = body()
+    header = "NRRD0004\ntype: short\ndimension: 3\nspace: left-posterior-superior\nendian: little\nencoding: raw\n"
+    header += f"sizes: {hu.shape[2]} {hu.shape[1]} {hu.shape[0]}\nspace directions: (1,0,0) (0,1,0) (0,0,1)\n"
+    header += f"content: {'c' * 4000}\n# {'c' * 4000}\nkey:={'v' * 9000}\n\n"
+    (tmp_path / "a.nrrd").write_bytes(header.encode() + hu.astype("<i2").tobytes())
+    assert np.array_equal(read_volume(tmp_path / "a.nrrd").hu, hu)

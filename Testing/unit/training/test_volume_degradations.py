@@ -19,6 +19,7 @@ from Training.data.volume_degradations.rician_noise import add_rician_noise
 from Training.data.volume_degradations.thickness import thicken
 from Training.data.volume_degradations.undersampling import sampled_lines, undersample
 from Training.data.volume_degradations.views import keep_views
+from Training.data.volume_sources import CT_SIZE, CT_SOURCES, read_source
 
 SIZE, SPACING = 96, 3.5
 PHOTONS = 3e5
@@ -51,6 +52,16 @@ def limb():
 
 
 # CT
+
+
+def test_imagined_patients_are_ct_of_their_own():
+    """Nine real patients are too few; an imagined one that is noisy, or stands for two, would teach something false."""
+    names = [name for name in CT_SOURCES if name.startswith("phantom")]
+    assert len({CT_SOURCES[name] for name in names}) == len(names) == 10
+    first, second = (read_source(name, ct_slices=2, mr_slices=2) for name in names[:2])
+    assert first.values.shape == (2, CT_SIZE, CT_SIZE) and first.spacing_mm == (5.0, 1.5, 1.5)
+    assert (first.modality, first.organ, first.patient) == ("CT", "abdomen", names[0])
+    assert np.median(first.values[0, :10]) < -950 and not np.array_equal(first.values, second.values)
 
 
 def test_a_scan_gives_the_slice_back(disc, exact):

@@ -20,6 +20,8 @@ _ANGLES = 120
 #: The outline is searched for this far on both sides of the mask's edge.
 _SEARCH_MM = 9.0
 _EDGE_HU = -500.0
+#: The widest pixels in which it is, and how many times one of their sides may be as long as the other.
+_WIDEST_MM, _MOST_OBLONG = _SEARCH_MM, 10.0
 #: Half length of a profile outwards and inwards, and half its width along the skin.
 _OUT_MM, _IN_MM, _HALF_WIDTH_MM = 6.5, 4.5, 3.5
 #: Where the two levels of a profile are read.
@@ -48,9 +50,10 @@ def edge_distance(grid: SliceGrid) -> float | None:
 def _outline(grid: SliceGrid) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Points on the skin and normals that point outwards, both ``(n, 2)`` as (y, x) in mm; None without."""
     rows, columns = np.nonzero(grid.body)
-    if rows.size == 0:
-        return None
     step = np.array(grid.spacing_mm)
+    # In pixels as wide as the search no edge can be followed, nor where their sides differ so that rays never end.
+    if rows.size == 0 or grid.pixel_mm >= _WIDEST_MM or step.max() > _MOST_OBLONG * step.min():
+        return None
     centre = (np.array([rows.mean(), columns.mean()]) + 0.5) * grid.block * step
     angle = np.arange(_ANGLES) * (2 * np.pi / _ANGLES)
     ray = np.stack([np.sin(angle), np.cos(angle)], axis=1)
@@ -62,8 +65,6 @@ def _outline(grid: SliceGrid) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     inside = _look_up(grid.body, at, False)
     far = radii[len(radii) - 1 - np.argmax(inside[::-1], axis=0)]
     offsets = np.arange(_SEARCH_MM, -_SEARCH_MM, -grid.pixel_mm / 2)
-    if len(offsets) < 5:  # pixels as wide as the search: no edge can be followed in them
-        return None
     radii = far + offsets[:, None]
     hu = _look_up(grid.hu, _indices(centre + radii[..., None] * ray, step), np.nan)
     # A mean over three samples keeps single noisy pixels from being taken for skin.
