@@ -45,6 +45,8 @@ def cluster_of(asked: argparse.Namespace) -> SLURMCluster:
         job_script_prologue=[
             f"export OMP_NUM_THREADS={CORES}",
             "export DASK_DISTRIBUTED__WORKER__HTTP__ROUTES='[]'",
+            # Else dask has glibc give back the memory of every tensor at once, and the network takes twice as long.
+            "export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8589934592",
             *([f"export TMPDIR={shlex.quote(asked.scratch)}"] if asked.scratch else []),
         ],
         security=Security.temporary(),

@@ -33,6 +33,7 @@ def test_a_job_of_slurm_has_one_worker_one_card_and_no_secret(slurm, tmp_path, m
         assert cluster.scheduler_address.startswith("tls://127.0.0.1:")
     for line in ("#SBATCH -p gpu", "#SBATCH --gpus=1", "#SBATCH --cpus-per-task=4", "#SBATCH --requeue"):
         assert line in script
+    assert script.index("MALLOC_TRIM_THRESHOLD_=8589934592") < script.index("dask_worker")
     assert "--nthreads 1 " in script and "--nworkers" not in script and "dask_worker tls://" in script
     assert "Sesame-4711" not in script and "PRIVATE KEY" not in script
     assert {path.stat().st_mode & 0o077 for path in files.values()} == {0}

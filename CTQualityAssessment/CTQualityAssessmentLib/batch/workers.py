@@ -59,6 +59,12 @@ def local_workers(count: int, work: Path) -> Iterator[Client]:
         # No page without a key: their HTTP servers stay, but serve nothing.
         "distributed.scheduler.http.routes": [],
         "distributed.worker.http.routes": [],
+        # dask has glibc give back the memory of every tensor at once: the network takes more than twice as long so.
+        "distributed.nanny.pre-spawn-environ": {
+            name: value
+            for name, value in dask.config.get("distributed.nanny.pre-spawn-environ").items()
+            if name != "MALLOC_TRIM_THRESHOLD_"
+        },
     }
     with (
         dask.config.set(settings),
