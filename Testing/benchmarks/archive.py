@@ -120,7 +120,7 @@ def with_workers(archive: Orthanc, out: Path, workers: int) -> dict[str, float]:
     process = subprocess.Popen(list(map(str, command + options)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     while process.poll() is None:
         watched.look(psutil.Process(process.pid), out)
-        time.sleep(0.1)
+        time.sleep(0.3)
     wall = time.monotonic() - began
     if process.returncode:
         raise SystemExit(process.stderr.read().decode()[-2000:])

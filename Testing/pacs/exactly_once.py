@@ -218,6 +218,7 @@ def main() -> None:
     from Testing.bundle_factory import write_bundle
     from Testing.denoiser_factory import write_denoiser
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # nothing that it started outlives it
     with tempfile.TemporaryDirectory(prefix="ctqa-once-") as place:
         folder = Path(place)
         write_bundle(folder / "models" / DEFAULT_BUNDLE)
