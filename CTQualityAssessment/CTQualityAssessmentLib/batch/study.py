@@ -16,6 +16,7 @@ from CTQualityAssessmentLib.batch.output import BatchFolder
 from CTQualityAssessmentLib.batch.records import FAILED, SCORED, UNSCORED, Job, Settings, Study, StudyRecord
 from CTQualityAssessmentLib.batch.table import study_values
 from CTQualityAssessmentLib.errors import CTQAError, is_out_of_memory
+from CTQualityAssessmentLib.scratch import TemporaryDiskError
 
 if TYPE_CHECKING:
     from CTQualityAssessmentLib.measures import PhysicalMeasures
@@ -150,6 +151,7 @@ def published(
 
     Raises:
         StaleRunError, OutputFolderError: as :meth:`BatchFolder.publish`.
+        TemporaryDiskError: this computer can do no study now.
     """
     from CTQualityAssessmentLib.reporting.folder import OutputFolderError
 
@@ -157,6 +159,9 @@ def published(
         with folder.scratch() as scratch:
             return folder.publish(scratch, do(scratch))
     except (OutputFolderError, StaleRunError, *stops):
+        raise
+    except TemporaryDiskError:
+        _not_while_ending()
         raise
     except CTQAError as error:
         reason = error.problem

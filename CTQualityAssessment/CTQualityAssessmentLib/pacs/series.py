@@ -20,7 +20,7 @@ from CTQualityAssessmentLib.pacs.outbox import UNSENT, create_outbox, send_waiti
 from CTQualityAssessmentLib.pacs.patience import will_pass
 from CTQualityAssessmentLib.pacs.plan import SeriesJob, record_of_ours
 from CTQualityAssessmentLib.pacs.transfer import NotToBeScored, fetch_series
-from CTQualityAssessmentLib.scratch import scratch_folder
+from CTQualityAssessmentLib.scratch import TemporaryDiskError, temporary_folder
 
 if TYPE_CHECKING:
     from CTQualityAssessmentLib.models import LoadedDenoiser, LoadedModel
@@ -40,8 +40,9 @@ def do_series(
 ) -> Outcome:
     """Do a series and publish its results, or its failure, in the output folder; then send back what is wanted.
 
-    A transfer that fails is not written down, so that the next run tries again; damaged images are. With ``endure`` a
-    fault of the archive that will pass gives a record in state "waiting".
+    A transfer that fails is not written down, so that the next run tries again; damaged images are. Where this
+    computer's temporary disk cannot be written, it is unfit. With ``endure`` that, or a fault of the archive that will
+    pass, gives a record in state "waiting".
 
     Args:
         job: what to do.
@@ -49,7 +50,8 @@ def do_series(
         address: of the archive; the login comes from the environment or the keyring of this process.
         out: absolute path of the output folder, which was begun before.
         run: identifies the run of the program.
-        endure: whether an archive that does not answer fails this series only, instead of ending the run.
+        endure: whether an archive that does not answer, or a full temporary disk, fails this series only, instead of
+            ending the run.
         version: of the program that asks.
     """
     bearable = ArchiveError if endure else SeriesError
@@ -60,6 +62,10 @@ def do_series(
         try:
             with open_archive(address) as archive:
                 return _done(job, settings, archive, folder, run, endure)
+        except TemporaryDiskError as error:
+            if not endure:
+                raise
+            return StudyRecord(job.name, job.fingerprint, run, WAITING, error.problem)
         except bearable as error:
             if endure and will_pass(error):
                 return StudyRecord(job.name, job.fingerprint, run, WAITING, error.problem)
@@ -112,7 +118,7 @@ def _made(
 
     started = time.monotonic()
     # What a worker that was killed left of a patient's images on this computer's disk goes first.
-    with scratch_folder(_PRIVATE) as private:
+    with temporary_folder(_PRIVATE) as private:
         images = private / "images"
         try:
             fetch_series(archive, job.series, images)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from CTQualityAssessmentLib.pacs.archive import Archive, FoundSeries
 from CTQualityAssessmentLib.pacs.errors import NoAnswerOfArchiveError, PartialTransferError, UnreachableError
 from CTQualityAssessmentLib.pacs.patience import patiently
+from CTQualityAssessmentLib.scratch import TemporaryDiskError, on_temporary_disk
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -40,6 +41,7 @@ def fetch_series(archive: Archive, series: FoundSeries, folder: Path) -> None:
         NotToBeScored: the first image shows that the series is not meant to be scored, and no other was fetched.
         PartialTransferError: it did not arrive whole, though the archive answers.
         ArchiveError: the archive does not answer, or refuses.
+        TemporaryDiskError: the folder cannot be written.
     """
     intake = _Intake(series, folder)
     try:
@@ -67,7 +69,8 @@ class _Intake:
     def restart(self) -> None:
         """Begin again with an empty folder."""
         shutil.rmtree(self._folder, ignore_errors=True)
-        self._folder.mkdir(mode=0o700)
+        with on_temporary_disk():
+            self._folder.mkdir(mode=0o700)
         self.received.clear()
 
     def keep(self, dataset: Dataset) -> None:
@@ -76,6 +79,7 @@ class _Intake:
         Raises:
             NotToBeScored: see :func:`fetch_series`.
             PartialTransferError: it is not whole, of another series, or one more than the archive told.
+            TemporaryDiskError: there is no room for it.
         """
         if not self.received and (reason := _not_to_be_scored(dataset)):
             raise NotToBeScored(reason)
@@ -85,14 +89,22 @@ class _Intake:
             raise self._partial()
         try:
             dataset.save_as(self._folder / f"{len(self.received):06d}.dcm", enforce_file_format=True)
-        except OSError:  # the disk
-            raise
-        except Exception:  # what a stream that broke off left of an object cannot be written
+        except Exception as error:
+            if refusal := _of_the_disk(error):
+                raise TemporaryDiskError(refusal) from None
+            # What a stream that broke off left of an object cannot be written.
             raise self._partial() from None
         self.received.add(uid)
 
     def _partial(self) -> PartialTransferError:
         return PartialTransferError(len(self.received), self._series.instances)
+
+
+def _of_the_disk(error: Exception) -> OSError | None:
+    """What the file system refused, if it did. pydicom raises an OSError of its own, without a number, where a value
+    cannot be encoded, and also over that of the disk."""
+    chain = (error, error.__context__)
+    return next((one for one in chain if isinstance(one, OSError) and one.errno is not None), None)
 
 
 def _whole(dataset: Dataset) -> bool:
