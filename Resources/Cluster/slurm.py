@@ -25,7 +25,12 @@ CORES, MEMORY = 4, "8GB"
 
 def cluster_of(asked: argparse.Namespace) -> SLURMCluster:
     """The scheduler, and the job that starts one worker. A worker does one series at a time, with one model."""
-    dask.config.set({"distributed.scheduler.http.routes": []})  # no page that everyone could read
+    dask.config.set(
+        {
+            "distributed.scheduler.http.routes": [],  # no page that everyone could read
+            "distributed.scheduler.allowed-failures": 0,  # the command counts deaths; else each try costs four workers
+        }
+    )
     directives = [f"--gpus={asked.gpus}"] if asked.gpus else []
     # Only names: the values stay in the environment, from which SLURM passes them on, and in no job script.
     login = "CTQA_PACS_USER,CTQA_PACS_PASSWORD,CTQA_PACS_TOKEN,CTQA_MODELS"

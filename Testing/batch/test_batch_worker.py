@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 from CTQualityAssessmentLib import __version__
@@ -12,10 +14,13 @@ from CTQualityAssessmentLib.batch.errors import StaleRunError, UnencryptedSchedu
 from CTQualityAssessmentLib.batch.output import BatchFolder
 from CTQualityAssessmentLib.batch.plan import make_plan
 from CTQualityAssessmentLib.batch.records import FAILED, SCORED, Settings, Study, StudyRecord
-from CTQualityAssessmentLib.batch.study import do_study, fail_study, published
+from CTQualityAssessmentLib.batch.run import run_studies
+from CTQualityAssessmentLib.batch.study import Outcome, do_study, fail_study, published
 from CTQualityAssessmentLib.batch.workers import is_private, local_workers, remote_workers
 from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, find_bundle
 from CTQualityAssessmentLib.reading import find_inputs
+from distributed import Client, LocalCluster
+from distributed.scheduler import KilledWorker
 
 from Testing.batch.running import until, write_studies
 
@@ -158,6 +163,36 @@ def test_two_workers_may_finish_one_study_at_the_same_moment(tmp_path):
             assert {path.name for path in (folder.studies / f"{n:016x}").iterdir()} == {"study.json", "index.html"}
             assert folder.record_of(f"{n:016x}").state == SCORED
         assert len(list(folder.studies.iterdir())) == 20
+
+
+TRIED = []
+
+
+def dies(allowed, study):
+    """A task that ends as dask ends one whose workers died, but for one study that is sound."""
+    TRIED.append(study.name)  # the worker is a thread of this process
+    if study.name == STUDY.name:
+        raise KilledWorker(study.name, SimpleNamespace(address="tcp://gone"), allowed)
+    return Outcome(StudyRecord(study.name, study.fingerprint, "r", SCORED))
+
+
+@pytest.mark.parametrize(("allowed", "tries"), [(0, 3), (1, 2), (3, 2)])
+def test_deaths_of_workers_are_counted_as_the_scheduler_counts_them(tmp_path, allowed, tries):
+    """With dask's own setting each try costs four workers: three tries took twelve, a night of the whole department.
+    One try alone remains in any case, so that a neighbour does not take the blame."""
+    folder, told = BatchFolder(tmp_path / "out"), {}
+    TRIED.clear()
+    studies = [STUDY, replace(STUDY, name="1" * 16), replace(STUDY, name="2" * 16)]
+    with (
+        folder.opened() as run,
+        LocalCluster(1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        do = partial(dies, allowed)
+        run_studies(studies, do, folder.path, run, client, on_record=lambda study, one: told.update({study.name: one}))
+    assert TRIED.count(STUDY.name) == tries and TRIED[-1] == STUDY.name and len(TRIED) == tries + 2
+    assert told[STUDY.name].state == FAILED and "ended unexpectedly three times or more" in told[STUDY.name].reason
+    assert {one.state for name, one in told.items() if name != STUDY.name} == {SCORED}
 
 
 def test_a_disk_that_goes_ends_the_batch_instead_of_failing_studies(tmp_path):

@@ -31,6 +31,7 @@ def test_a_job_of_slurm_has_one_worker_one_card_and_no_secret(slurm, tmp_path, m
         script = cluster.job_script()
         files = slurm.write_certificates(tmp_path, cluster.security)
         assert cluster.scheduler_address.startswith("tls://127.0.0.1:")
+        assert cluster.scheduler.allowed_failures == 0
     for line in ("#SBATCH -p gpu", "#SBATCH --gpus=1", "#SBATCH --cpus-per-task=4", "#SBATCH --requeue"):
         assert line in script
     assert script.index("MALLOC_TRIM_THRESHOLD_=8589934592") < script.index("dask_worker")

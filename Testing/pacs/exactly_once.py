@@ -60,7 +60,11 @@ class Cluster:
     def start(self, name: str) -> None:
         with (self.logs / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, *self.command(name)], stdout=log, stderr=log, start_new_session=True
+                [sys.executable, *self.command(name)],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"},  # as ctqa-scheduler.service
             )
 
     def keep_alive(self) -> int | None:

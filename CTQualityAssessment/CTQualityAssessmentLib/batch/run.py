@@ -16,12 +16,13 @@ from CTQualityAssessmentLib.calls import Cancelled, never
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-#: How often a study may take a worker process down with it before it is given up.
-_TRIES = 3
+#: How often a study may take a worker process down with it before it is given up. A scheduler elsewhere may tell us
+#: only after several deaths: with dask's own setting, ALLOWED_FAILURES=3, after each fourth.
+_DEATHS = 3
 _Job = TypeVar("_Job", bound=Job)
 _LOST = (
-    "The process that did this study ended unexpectedly three times, the last times with no other study beside it; "
-    "perhaps the memory is not enough for it."
+    "The process that did this study ended unexpectedly three times or more, the last time with no other study beside "
+    "it; perhaps the memory is not enough for it."
 )
 _LOST_SCHEDULER = "The connection to the dask scheduler was lost."
 
@@ -39,7 +40,8 @@ def run_studies(
     """Do all studies, one at a time in each worker.
 
     A study whose worker dies is tried again at the end, with nothing running beside it, so that a study that is too
-    large for the memory does not take the blame to its neighbours.
+    large for the memory does not take the blame to its neighbours. It is given up after a try alone, once it has cost
+    three processes or more.
 
     Args:
         studies: what to do.
@@ -60,6 +62,7 @@ def run_studies(
 
     waiting, suspects = deque(studies), deque[_Job]()
     deaths: Counter[str] = Counter()
+    alone: set[str] = set()
     running: dict[Future, _Job] = {}
 
     def hand_out(study: _Job) -> None:
@@ -72,6 +75,7 @@ def run_studies(
                 while waiting and len(running) < max(1, len(client.nthreads())):
                     hand_out(waiting.popleft())
                 if not running and suspects:
+                    alone.add(suspects[0].name)
                     hand_out(suspects.popleft())
             try:
                 with client.as_current():  # it is nobody's default, so that a worker's own client cannot be meant
@@ -82,12 +86,12 @@ def run_studies(
                 study = running.pop(future)
                 if future.status == "finished":
                     on_record(study, _record_of(future))
-                elif future.status == "error" and isinstance(future.exception(), KilledWorker):
-                    deaths[study.name] += 1
-                    if deaths[study.name] < _TRIES:
-                        suspects.append(study)
-                    else:
+                elif future.status == "error" and isinstance(killed := future.exception(), KilledWorker):
+                    deaths[study.name] += killed.allowed_failures + 1
+                    if study.name in alone and deaths[study.name] >= _DEATHS:
                         on_record(study, fail_study(study, out, run, _LOST))
+                    else:
+                        suspects.append(study)
                 elif future.status == "error":
                     raise WorkerError(
                         f"a task cannot be run there ({type(future.exception()).__name__}).",
