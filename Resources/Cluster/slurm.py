@@ -57,7 +57,9 @@ def cluster_of(asked: argparse.Namespace) -> SLURMCluster:
         security=Security.temporary(),
         protocol="tls://",
         scheduler_options={"dashboard": False, "dashboard_address": ":0"},
-        # A job that is about to reach its time ends after its series, and SLURM starts the next.
+        # At this age, give or take the stagger, dask ends the worker and breaks off its series; another worker does
+        # that series from its start, and SLURM starts the next job. Nothing is lost but the work on that series; one
+        # that takes longer than this is never done. --walltime has to be longer still: then SLURM kills the job.
         worker_extra_args=["--lifetime", asked.lifetime, "--lifetime-stagger", "5m", "--no-dashboard"],
     )
 
@@ -82,7 +84,11 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--account")
     parser.add_argument("--gpus", type=int, default=0, help="graphics cards of a worker: 1 or 0")
     parser.add_argument("--walltime", default="08:00:00")
-    parser.add_argument("--lifetime", default="7h30m", help="somewhat less than --walltime")
+    parser.add_argument(
+        "--lifetime",
+        default="7h30m",
+        help="many times what the longest series takes, which is broken off then; 10 minutes less than --walltime",
+    )
     parser.add_argument("--interface", help="network interface, such as ib0")
     parser.add_argument("--scratch", help="private disk of a computer; images lie there for minutes")
     parser.add_argument("--script", action="store_true", help="print the job and submit nothing")
