@@ -39,9 +39,9 @@ def silence():
 
 
 @contextmanager
-def door(port, certificate=None, cut_after=2**62, faults=()):
+def door(port, certificate=None, cut_after=2**62, faults=(), stores=True):
     """A proxy in front of the archive that encrypts (Debian's Orthanc 1.10.1 crashes on HTTPS), breaks off after so
-    many bytes of a connection, or gives its first visitors such answers of its own."""
+    many bytes of a connection, gives its first visitors such answers of its own, or lets nothing be stored."""
     context, waiting = None, list(faults)
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -50,6 +50,9 @@ def door(port, certificate=None, cut_after=2**62, faults=()):
     def copy(one, other, left):
         with suppress(OSError):
             while left > 0 and (data := one.recv(min(left, 65536))):
+                if not stores and data.startswith(b"POST "):
+                    one.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                    break
                 other.sendall(data)
                 left -= len(data)
         for end in (one, other):

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 from dataclasses import replace
+from datetime import date
 
 import pytest
 from CTQualityAssessmentLib.batch.output import BatchFolder
@@ -23,6 +24,7 @@ from pydicom import dcmread
 from typer.testing import CliRunner
 
 from Testing.batch.running import Command, done, until
+from Testing.pacs.doors import door
 from Testing.pacs.filling import counted, everything, fill, store
 from Testing.pacs.orthanc import PASSWORD, USER
 from Testing.sentinels import leaks, plant_series, secrets_of, written_in
@@ -164,3 +166,32 @@ def test_wrong_use_is_refused_in_a_sentence(archive, tmp_path, monkeypatch):
     told = here(out, *url, "--query", "Modality=CT", code=1)
     assert "refuses the login" in told and "wrong-4711" not in told and USER not in told
     assert not out.exists()
+
+
+def test_what_could_not_be_sent_goes_out_when_no_query_finds_its_series_any_more(archive, tmp_path):
+    """Reports of a night in which the archive was full would lie on a disk for ever, naming their patients."""
+    fill(archive, tmp_path / "in", 1)
+    out = tmp_path / "out"
+    send = ("--send", "report", "--workers", 1, "--no-figures", "--tries", 1)
+    with door(archive.http, stores=False) as port:
+        url = archive.url.replace(str(archive.http), str(port))
+        told = Command("--url", url, "--query", "Modality=CT", "--out", out, *send, command=("pacs", "score")).finish(4)
+    assert "1 series: Not sent back yet: " in told and "SR" not in counted(archive)
+
+    old = ("--url", archive.url, "--query", "StudyDate=19990101")
+    assert "no CT series that matches" in here(out, *old, code=3), "without --send nothing is to be done"
+    told = here(out, "--url", archive.url, "--query", "Modality=CT", code=0)
+    assert "Results of 1 series wait to be sent since an earlier run." in told
+
+    archive.clear()
+    told = Command(*old, "--out", out, *send, command=("pacs", "score")).finish(4)
+    assert "The archive does not have the study." in told and not counted(archive), "another archive got the report"
+
+    store(archive, sorted((tmp_path / "in" / "series 0").iterdir()))
+    options = ("--every", 1, "--quiet", 1, "--tries", 1, "--send", "report", "--no-figures")
+    watching = Command("--url", archive.url, "--out", out, *options, command=("pacs", "watch"))
+    until(lambda: counted(archive).get("SR") == 1)
+    os.kill(watching.process.pid, signal.SIGTERM)
+    watching.finish(0)
+    assert not list(out.rglob("outbox")) and counted(archive) == {"CT": 2, "SR": 1}
+    assert BatchFolder(out).looked == date.today()

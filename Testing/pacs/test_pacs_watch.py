@@ -101,6 +101,18 @@ def test_days_are_dates_of_dicom():
     assert last_days(3, date(2026, 3, 1)) == "20260227-"
 
 
+def test_days_without_a_look_are_asked_for_afterwards(tmp_path):
+    """After a long weekend in which the archive, or this program, was away, its studies would never be scored."""
+    output = BatchFolder(tmp_path / "out")
+    with output.opened():
+        assert output.looked is None
+        output.note_look(date(2026, 2, 20))
+    with output.opened():
+        assert output.looked == date(2026, 2, 20), "a restart forgets it"
+        assert last_days(2, date(2026, 3, 1), output.looked) == "20260219-"
+        assert last_days(2, date(2026, 2, 10), output.looked) == "20260209-", "a clock that went back"
+
+
 def test_new_series_are_scored_once_until_it_is_ended(archive, tmp_path):
     """It runs for months beside the archive: it must miss nothing, also after a restart of the archive, report nothing
     twice, and end when the computer is shut down."""

@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import date
 from pathlib import Path
 
 from CTQualityAssessmentLib.batch.errors import KeyFileError, NotABatchError, OutputBusyError, StaleRunError
@@ -53,6 +54,26 @@ class BatchFolder:
             return (self._ledger / "run").read_text(encoding="utf-8")
         except OSError:
             return None
+
+    @property
+    def looked(self) -> date | None:
+        """The day up to which everything that an archive had was done; None where nobody watches one."""
+        try:
+            return date.fromisoformat((self._ledger / "looked").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+
+    def note_look(self, day: date) -> None:
+        """Write down that everything that the archive had was done on this day.
+
+        Raises:
+            OutputFolderError: it cannot be written.
+        """
+        if self.looked != day:
+            try:
+                self._write_ledger("looked", day.isoformat().encode())
+            except OSError as error:
+                raise _cannot_write(error) from error
 
     @property
     def work(self) -> Path:

@@ -29,6 +29,12 @@ class Entry:
     record: StudyRecord | None
     left: str = "to do"
 
+    @property
+    def name(self) -> str | None:
+        """Pseudonym of the study in the output folder; None where there is no study."""
+        done = self.record or self.study
+        return done.name if done else None
+
 
 def make_plan(
     found: Sequence[FoundInput], folder: BatchFolder, settings: Settings, retry: bool = False

@@ -31,7 +31,7 @@ from CTQualityAssessmentLib.cli.terminal import (
     plain_errors,
     progress_bar,
 )
-from CTQualityAssessmentLib.pacs.outbox import UNSENT
+from CTQualityAssessmentLib.pacs.outbox import UNSENT, all_waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,7 +149,7 @@ def score(
     ):
         from CTQualityAssessmentLib.batch.output import BatchFolder
         from CTQualityAssessmentLib.pacs.errors import NothingFoundError
-        from CTQualityAssessmentLib.pacs.plan import plan_series
+        from CTQualityAssessmentLib.pacs.plan import plan_series, plan_waiting
         from CTQualityAssessmentLib.pacs.query import parse_query
 
         kinds, wanted = kinds_of(send), parse_query(query)
@@ -158,13 +158,16 @@ def score(
         settings, statement = model_settings(model, device, not no_figures)
         output = BatchFolder(out.absolute())
         progress(0, 0, "Asking the archive")
-        if not (found := find_series(address, wanted)):
+        found = find_series(address, wanted)
+        if not found and not (kinds and all_waiting(output.studies)):
             raise NothingFoundError
         if dry_run:
             print_plan(plan_series(found, output, settings, kinds, retry, taking_noise), identify)
             return
         with output.opened() as run, filing_of(record, output, settings) as filing:
             entries = plan_series(found, output, settings, kinds, retry, taking_noise)
+            beside = all_waiting(output.studies) - {name for entry in entries if (name := entry.name)}
+            entries += plan_waiting(output, beside) if kinds else ()
             task, where = task_of(address, output, run), Workers(workers, scheduler, trust_network)
             try:
                 entries = run_entries(entries, settings, task, output, run, where, filing, progress, cancelled)
@@ -173,7 +176,7 @@ def score(
                 raise typer.Exit(EXIT_CANCELLED) from None
             write_group(entries, settings, output, statement, identify)
             filing.settle(entry.record for entry in entries if entry.record)
-        _print_sent(entries, kinds)
+        _print_sent(entries, kinds, output)
         print_end(entries, output)
         _exit(entries)
 
@@ -265,9 +268,11 @@ def _not_sent(entries: tuple[Entry, ...]) -> list[str]:
     return [e.record.reason for e in entries if e.record and e.record.state == "scored" and e.record.reason]
 
 
-def _print_sent(entries: tuple[Entry, ...], kinds: tuple[str, ...]) -> None:
+def _print_sent(entries: tuple[Entry, ...], kinds: tuple[str, ...], output: BatchFolder) -> None:
     if not kinds:
         console.print("Nothing was sent back to the archive: --send report,maps does.")
+        if left := len(all_waiting(output.studies)):
+            console.print(f"Results of {left} series wait to be sent since an earlier run.")
     for reason, number in sorted(Counter(_not_sent(entries)).items()):
         again = " The same command tries again." if reason.startswith(UNSENT) else ""
         console.print(f"{number} series: {reason}{again}")

@@ -45,6 +45,7 @@ from CTQualityAssessmentLib.cli.terminal import (
     error_console,
     plain_errors,
 )
+from CTQualityAssessmentLib.pacs.outbox import all_waiting
 
 if TYPE_CHECKING:
     from CTQualityAssessmentLib.batch.output import BatchFolder
@@ -99,7 +100,7 @@ def watch(
         ) as cancelled,
     ):
         from CTQualityAssessmentLib.batch.output import BatchFolder
-        from CTQualityAssessmentLib.pacs.plan import plan_series
+        from CTQualityAssessmentLib.pacs.plan import plan_series, plan_waiting
         from CTQualityAssessmentLib.pacs.query import parse_query
         from CTQualityAssessmentLib.pacs.watch import Stillness, Turns, last_days, recorded_entries
 
@@ -115,18 +116,28 @@ def watch(
             try:
                 with client_of as client:
                     do = task_of(address, output, run, endure=True)(settings)
+                    waiting = all_waiting(output.studies) if kinds else set()
                     console.print("Watching. Ctrl-C ends.")
                     while not cancelled():
-                        dated = {"StudyDate": last_days(days, date.today()), **wanted}
-                        still = stillness.still(_found(address, dated), time.monotonic())
+                        today = date.today()
+                        # What came while nobody could look is still to be done.
+                        dated = {"StudyDate": last_days(days, today, output.looked), **wanted}
+                        found = _found(address, dated)
+                        still = stillness.still(found or [], time.monotonic())
                         plan = plan_series(still, output, settings, kinds, denoiser=taking_noise)
+                        plan += plan_waiting(output, waiting - {entry.name for entry in plan})
                         now = time.monotonic()
                         left = tuple(e for e in plan if e.study and not e.record and turns.due(e.study.name, now))
+                        entries: tuple[Entry, ...] = ()
                         if left:
                             entries = done_by(client, left, do, output, run, filing, lambda *_: None, cancelled)
                             _tell(entries, turns)
                             write_group(recorded_entries(output), settings, output, statement, False)
                             _settle(filing, output)
+                            waiting |= {e.name for e in entries if e.record and kinds and unsent(e.record)}
+                        open_ = {e.name for e in plan if not e.record} - {e.name for e in entries if _ended(e)}
+                        if found is not None and len(still) == len(found) and not open_:
+                            output.note_look(today)
                         _wait(every, cancelled)
             except KeyboardInterrupt:
                 error_console.print("Stopped at once; finished series are kept, and the same command goes on.")
@@ -144,8 +155,13 @@ def _settle(filing: Filing, output: BatchFolder) -> None:
         console.print(f"{error.problem} It will be tried again after the next series.")
 
 
-def _found(address: Address, query: dict[str, str]) -> list[FoundSeries]:
-    """What the archive has; nothing while it does not answer or has a fault."""
+def _ended(entry: Entry) -> bool:
+    """Whether a series needs no further look: done, or refused for what it is."""
+    return entry.record is not None and entry.record.state != "waiting"
+
+
+def _found(address: Address, query: dict[str, str]) -> list[FoundSeries] | None:
+    """What the archive has; None while it does not answer or has a fault."""
     from CTQualityAssessmentLib.pacs.errors import ArchiveError
     from CTQualityAssessmentLib.pacs.patience import will_pass
 
@@ -155,7 +171,7 @@ def _found(address: Address, query: dict[str, str]) -> list[FoundSeries]:
         if not will_pass(error):
             raise
         console.print(f"{error.problem} The next look will be later.")
-        return []
+        return None
 
 
 def _tell(entries: tuple[Entry, ...], turns: Turns) -> None:

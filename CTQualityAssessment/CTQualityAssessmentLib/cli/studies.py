@@ -199,6 +199,8 @@ def print_plan(entries: tuple[Entry, ...], identify: bool) -> None:
 
 def print_end(entries: tuple[Entry, ...], output: BatchFolder) -> None:
     """What came of it, and where to look."""
+    from CTQualityAssessmentLib.batch.records import SKIPPED
+
     states = Counter(entry.record.state if entry.record else "not reached" for entry in entries)
     console.print(", ".join(f"{number} {state}" for state, number in states.items()) + ".")
     reasons = Counter(
@@ -206,7 +208,9 @@ def print_end(entries: tuple[Entry, ...], output: BatchFolder) -> None:
     )
     for reason, number in reasons.most_common():
         console.print(f"{number} without a score: {reason}")
-    others = output.names() - {entry.record.name for entry in entries if entry.record}
+    beside = output.names() - {entry.record.name for entry in entries if entry.record}
+    # A series that this program made itself, from the archive or on its way there, is none of anybody's studies.
+    others = sum(record.state != SKIPPED for name in beside if (record := output.record_of(name)))
     if others:
-        console.print(f"{len(others)} studies of other runs lie in this folder too and are not in the table.")
+        console.print(f"{others} studies of other runs lie in this folder too and are not in the table.")
     console.print("Open index.html in the output folder; studies.csv holds the figures.")

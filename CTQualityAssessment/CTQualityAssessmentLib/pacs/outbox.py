@@ -30,6 +30,21 @@ def waiting(folder: Path) -> bool:
     return (folder / OUTBOX).is_dir()
 
 
+def all_waiting(studies: Path) -> set[str]:
+    """Names of all studies of which something is still to be sent."""
+    return {box.parent.name for box in studies.glob(f"[!.]*/{OUTBOX}")}
+
+
+def study_waiting(folder: Path) -> str | None:
+    """StudyInstanceUID of what is still to be sent of a study; None where nothing is."""
+    from pydicom import dcmread
+
+    for file in sorted((folder / OUTBOX).glob("*.dcm")):
+        with suppress(FileNotFoundError):
+            return str(dcmread(file, specific_tags=["StudyInstanceUID"]).StudyInstanceUID)
+    return None
+
+
 def send_waiting(archive: Archive, folder: Path, fresh: bool = False, endure: bool = False) -> str | None:
     """Send what waits in the outbox of a study.
 

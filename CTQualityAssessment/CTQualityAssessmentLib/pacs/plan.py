@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -23,7 +23,7 @@ class SeriesJob:
 
     Attributes:
         name, fingerprint: as of every :class:`~CTQualityAssessmentLib.batch.records.Job`.
-        series: where it is in the archive; not shown when it is printed.
+        series: where it is in the archive; not shown when it is printed. None where only what waits is to be sent.
         make: kinds of objects to be made and sent, as :func:`.kinds.named` gives them.
         assess: whether it is to be fetched and assessed; else only what waits in its outbox is sent.
         send: whether anything is sent at all.
@@ -33,7 +33,7 @@ class SeriesJob:
 
     name: str
     fingerprint: str
-    series: FoundSeries = field(repr=False)
+    series: FoundSeries | None = field(repr=False)
     make: tuple[str, ...]
     assess: bool
     send: bool
@@ -65,6 +65,26 @@ def plan_series(
     """
     wanted = named(tuple(send), denoiser)
     return tuple(_entry(one, folder, settings, wanted, retry, denoiser) for one in found)
+
+
+def plan_waiting(folder: BatchFolder, names: Iterable[str]) -> tuple[Entry, ...]:
+    """One entry for each of these studies whose results are still to be sent, whether or not a query finds its series.
+
+    The night in which an archive was away lies outside of what the next day's query asks for.
+    """
+    records = {name: folder.record_of(name) for name in sorted(names) if waiting(folder.studies / name)}
+    return tuple(
+        Entry(
+            SeriesJob(name, record.fingerprint, None, (), False, True, record.made),
+            f"CT, {record.values.get('slices', 'n/a')} slice(s)",
+            "",
+            None,
+            None,
+            "to be sent back",
+        )
+        for name, record in records.items()
+        if record
+    )
 
 
 def record_of_ours(series: FoundSeries, folder: BatchFolder, settings: Settings, run: str) -> StudyRecord:

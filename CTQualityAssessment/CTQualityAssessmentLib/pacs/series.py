@@ -16,7 +16,7 @@ from CTQualityAssessmentLib.pacs.archive import Archive, open_archive
 from CTQualityAssessmentLib.pacs.denoised import loaded_denoiser, write_denoised
 from CTQualityAssessmentLib.pacs.errors import ArchiveError, SeriesError
 from CTQualityAssessmentLib.pacs.kinds import MAPS, REPORT
-from CTQualityAssessmentLib.pacs.outbox import UNSENT, create_outbox, send_waiting
+from CTQualityAssessmentLib.pacs.outbox import UNSENT, create_outbox, send_waiting, study_waiting
 from CTQualityAssessmentLib.pacs.patience import will_pass
 from CTQualityAssessmentLib.pacs.plan import SeriesJob, record_of_ours
 from CTQualityAssessmentLib.pacs.transfer import NotToBeScored, fetch_series
@@ -83,6 +83,11 @@ def _done(
     job: SeriesJob, settings: Settings, archive: Archive, folder: BatchFolder, run: str, endure: bool
 ) -> StudyRecord:
     here = folder.studies / job.name
+    known = folder.record_of(job.name)
+    study = study_waiting(here) if job.series is None else None
+    if known and study and not archive.find({"StudyInstanceUID": study}):
+        # The folder may have been used with another archive, which these results of a patient belong to.
+        return replace(known, reason=f"{UNSENT}The archive does not have the study.")
     # What an earlier run made goes first: assessing again would replace it.
     unsent = send_waiting(archive, here, endure=endure) if job.send else None
     known = folder.record_of(job.name)
@@ -116,6 +121,7 @@ def _made(
     from CTQualityAssessmentLib.reporting.dicom.files import REPORT as REPORT_FILE
     from CTQualityAssessmentLib.reporting.dicom.files import write_dicom
 
+    assert job.series is not None  # else nothing is assessed
     started = time.monotonic()
     # What a worker that was killed left of a patient's images on this computer's disk goes first.
     with temporary_folder(_PRIVATE) as private:

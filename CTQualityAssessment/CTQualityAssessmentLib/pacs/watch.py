@@ -91,9 +91,15 @@ class Turns:
         return turn.refusals == MOST_REFUSALS
 
 
-def last_days(days: int, today: date) -> str:
-    """Range of DICOM dates of so many days, the last of them today; open at its end, for clocks that go fast."""
-    return f"{today - timedelta(days=days - 1):%Y%m%d}-"
+def last_days(days: int, today: date, looked: date | None = None) -> str:
+    """Range of DICOM dates of so many days, the last of them today; open at its end, for clocks that go fast.
+
+    Args:
+        days: how many, at least 1.
+        today: the date.
+        looked: when everything that was there was done for the last time: what came since is still to be done.
+    """
+    return f"{min(today, looked or today) - timedelta(days=days - 1):%Y%m%d}-"
 
 
 def recorded_entries(folder: BatchFolder) -> tuple[Entry, ...]:
