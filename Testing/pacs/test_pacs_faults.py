@@ -15,6 +15,7 @@ from CTQualityAssessmentLib.batch.output import BatchFolder
 from CTQualityAssessmentLib.batch.records import Settings, StudyRecord
 from CTQualityAssessmentLib.batch.run import run_studies
 from CTQualityAssessmentLib.batch.study import Outcome
+from CTQualityAssessmentLib.batch.temporary import TemporaryDiskError
 from CTQualityAssessmentLib.models import DEFAULT_BUNDLE, find_bundle
 from CTQualityAssessmentLib.pacs.address import Patience, dimse_address, web_address
 from CTQualityAssessmentLib.pacs.archive import FoundSeries, open_archive
@@ -22,7 +23,6 @@ from CTQualityAssessmentLib.pacs.errors import PartialTransferError
 from CTQualityAssessmentLib.pacs.plan import SeriesJob, plan_series
 from CTQualityAssessmentLib.pacs.series import do_series
 from CTQualityAssessmentLib.pacs.transfer import fetch_series
-from CTQualityAssessmentLib.scratch import TemporaryDiskError
 from distributed import Client, LocalCluster
 from pydicom import dcmread
 

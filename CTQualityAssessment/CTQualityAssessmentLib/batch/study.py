@@ -15,8 +15,8 @@ from CTQualityAssessmentLib.batch.errors import StaleRunError
 from CTQualityAssessmentLib.batch.output import BatchFolder
 from CTQualityAssessmentLib.batch.records import FAILED, SCORED, UNSCORED, Job, Settings, Study, StudyRecord
 from CTQualityAssessmentLib.batch.table import study_values
+from CTQualityAssessmentLib.batch.temporary import TemporaryDiskError
 from CTQualityAssessmentLib.errors import CTQAError, is_out_of_memory
-from CTQualityAssessmentLib.scratch import TemporaryDiskError
 
 if TYPE_CHECKING:
     from CTQualityAssessmentLib.measures import PhysicalMeasures

@@ -11,6 +11,7 @@ from CTQualityAssessmentLib import __version__
 from CTQualityAssessmentLib.batch.output import BatchFolder
 from CTQualityAssessmentLib.batch.records import FAILED, SKIPPED, WAITING, Settings, StudyRecord
 from CTQualityAssessmentLib.batch.study import Outcome, assessed, check_place, guarded, loaded_model, published
+from CTQualityAssessmentLib.batch.temporary import TemporaryDiskError, temporary_folder
 from CTQualityAssessmentLib.pacs.address import Address
 from CTQualityAssessmentLib.pacs.archive import Archive, open_archive
 from CTQualityAssessmentLib.pacs.denoised import loaded_denoiser, write_denoised
@@ -20,7 +21,6 @@ from CTQualityAssessmentLib.pacs.outbox import UNSENT, create_outbox, send_waiti
 from CTQualityAssessmentLib.pacs.patience import will_pass
 from CTQualityAssessmentLib.pacs.plan import SeriesJob, record_of_ours
 from CTQualityAssessmentLib.pacs.transfer import NotToBeScored, fetch_series
-from CTQualityAssessmentLib.scratch import TemporaryDiskError, temporary_folder
 
 if TYPE_CHECKING:
     from CTQualityAssessmentLib.models import LoadedDenoiser, LoadedModel

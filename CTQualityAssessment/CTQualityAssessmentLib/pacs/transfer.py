@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from CTQualityAssessmentLib.batch.temporary import TemporaryDiskError, on_temporary_disk
 from CTQualityAssessmentLib.pacs.archive import Archive, FoundSeries
 from CTQualityAssessmentLib.pacs.errors import NoAnswerOfArchiveError, PartialTransferError, UnreachableError
 from CTQualityAssessmentLib.pacs.patience import patiently
-from CTQualityAssessmentLib.scratch import TemporaryDiskError, on_temporary_disk
 
 if TYPE_CHECKING:
     from pydicom import Dataset
