@@ -2,8 +2,8 @@
 
 Novelty in the network's own features (models/novelty.py) takes a phantom or a head for a trunk that it has not met.
 What a slice is made of says more: every trunk has fat and soft tissue, and little of what lies between fat and lung.
-The limits lie outside of what all 565 axial slices of the public CT at hand hold, and 862 simulated images down to a
-tenth of the dose; ``Training/ACCURACY.md`` has the rates of wrong refusals and wrong acceptances.
+The limits lie outside of what the axial slices of the public CT at hand hold; ``Training/ACCURACY.md`` has the rates of
+wrong refusals and wrong acceptances.
 """
 
 from __future__ import annotations

@@ -57,14 +57,14 @@ class BatchFolder:
 
     @property
     def looked(self) -> date | None:
-        """The day up to which everything that an archive had was done; None where nobody watches one."""
+        """When an archive was looked at first, or later everything that it had was done; None where nobody watched."""
         try:
             return date.fromisoformat((self._ledger / "looked").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
 
     def note_look(self, day: date) -> None:
-        """Write down that everything that the archive had was done on this day.
+        """Write down the day of such a look.
 
         Raises:
             OutputFolderError: it cannot be written.

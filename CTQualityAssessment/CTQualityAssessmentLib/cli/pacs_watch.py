@@ -125,9 +125,10 @@ def watch(
                         found = _found(address, dated)
                         still = stillness.still(found or [], time.monotonic())
                         plan = plan_series(still, output, settings, kinds, denoiser=taking_noise)
-                        plan += plan_waiting(output, waiting - {entry.name for entry in plan})
+                        beside = plan_waiting(output, waiting - {entry.name for entry in plan})
                         now = time.monotonic()
-                        left = tuple(e for e in plan if e.study and not e.record and turns.due(e.study.name, now))
+                        undone = (e for e in plan + beside if e.study and not e.record)
+                        left = tuple(e for e in undone if turns.due(e.name, now))
                         entries: tuple[Entry, ...] = ()
                         if left:
                             entries = done_by(client, left, do, output, run, filing, lambda *_: None, cancelled)
@@ -136,7 +137,9 @@ def watch(
                             _settle(filing, output)
                             waiting |= {e.name for e in entries if e.record and kinds and unsent(e.record)}
                         open_ = {e.name for e in plan if not e.record} - {e.name for e in entries if _ended(e)}
-                        if found is not None and len(still) == len(found) and not open_:
+                        all_done = found is not None and len(still) == len(found) and not open_
+                        # The days of the first look are asked for until all that it found is done.
+                        if all_done or (found is not None and output.looked is None):
                             output.note_look(today)
                         _wait(every, cancelled)
             except KeyboardInterrupt:
